@@ -1,0 +1,13 @@
+"""`cmdstat sandbox path`: where the sandbox keeps its data."""
+
+from __future__ import annotations
+
+import typer
+
+from cmdstat.context import open_context
+
+
+def command(ctx: typer.Context) -> None:
+    """Show where the sandbox keeps its data."""
+    context = open_context(ctx)
+    context.stdout.write(f"{context.paths.sandbox_file}\n")

@@ -1,0 +1,265 @@
+"""What a command works with: makers of the target, client, journal and screens, built when used.
+
+A command that only prints a table opens no journal and imports no `requests`. The streams and the
+environment are passed in, so that a test can give its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
+
+from cmdstat.attempts import Policy
+from cmdstat.errors import ConfigurationError, UsageError
+from cmdstat.foreign import clean_line
+from cmdstat.options import Common
+from cmdstat.output import CsvShape, Format, Item, Results
+from cmdstat.paths import Paths
+from cmdstat.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cmdstat.client import Client
+    from cmdstat.journal.records import Journal, Origin
+    from cmdstat.keys import ApiKey
+    from cmdstat.profiles import ProfileStore
+    from cmdstat.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The process as a command sees it: its environment and its three streams."""
+
+    env: Mapping[str, str]
+    stdin: TextIO
+    stdout: TextIO
+    stderr: TextIO
+
+
+class Context:
+    """The surroundings and shared options of one command, and what is made from them on demand."""
+
+    def __init__(self, surroundings: Surroundings, common: Common) -> None:
+        self.env = surroundings.env
+        self.stdin = surroundings.stdin
+        self.stdout = surroundings.stdout
+        self.stderr = surroundings.stderr
+        self.common = common
+        self._closers = ExitStack()
+
+    def close(self) -> None:
+        """Close whatever was made."""
+        self._closers.close()
+
+    @cached_property
+    def format(self) -> Format:
+        """The output format: the flag, else `CMDSTAT_OUTPUT`, else table."""
+        if self.common.output is not None:
+            return self.common.output
+        named = self.env.get("CMDSTAT_OUTPUT") or Format.TABLE.value
+        try:
+            return Format(named.lower())
+        except ValueError:
+            raise UsageError(
+                f'CMDSTAT_OUTPUT is "{named}", which is not a format',
+                "set it to one of " + ", ".join(Format),
+            ) from None
+
+    @cached_property
+    def paths(self) -> Paths:
+        """Where files live."""
+        return Paths.from_environment(self.env)
+
+    @cached_property
+    def profiles(self) -> ProfileStore:
+        """The profiles that are configured."""
+        from cmdstat.profiles import ProfileStore
+
+        return ProfileStore(self.paths)
+
+    @cached_property
+    def target(self) -> Target:
+        """Which service, with what settings and key; its notices are told once."""
+        from cmdstat.target import resolve
+
+        target = resolve(
+            profile_flag=self.common.profile,
+            timeout_flag=self.common.timeout,
+            retries_flag=self.common.retries,
+            env=self.env,
+            store=self.profiles,
+        )
+        for notice in target.notices:
+            self.tell(notice)
+        return target
+
+    @cached_property
+    def base_url(self) -> str:
+        """The base URL to send to; for the built-in profile, of a sandbox started here and now."""
+        return self._sandbox.base_url if self.target.is_sandbox else self.target.base_url
+
+    @cached_property
+    def key(self) -> ApiKey:
+        """The key for the target, read now."""
+        from cmdstat.keys import ApiKey
+
+        if self.target.is_sandbox:
+            return ApiKey.parse(self._sandbox.api_key, "sandbox")
+        return self.target.key()
+
+    def client(self, jobs: int = 1) -> Client:
+        """A client of the target with room for that many requests at a time."""
+        from cmdstat.client import Client, Connection
+
+        connection = Connection(
+            base_url=self.base_url,
+            timeout=self.target.timeout,
+            ca_bundle=self.target.ca_bundle,
+            client_cert=self.target.client_cert,
+            jobs=jobs,
+        )
+        client = Client(connection, self.key, log=self.log if self.common.verbose else None)
+        self._closers.callback(client.close)
+        return client
+
+    @cached_property
+    def policy(self) -> Policy:
+        """How often to try."""
+        return Policy(retries=self.target.retries)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The journal, opened and known to be usable."""
+        from cmdstat.journal.records import Journal
+
+        journal = Journal(self.paths.journal_file)
+        self._closers.callback(journal.close)
+        return journal
+
+    @cached_property
+    def origin(self) -> Origin:
+        """Who sends, with which profile, to where: the fields that records share."""
+        from cmdstat.journal.records import Origin
+
+        return Origin(self.target.profile, self.base_url, who(self.env))
+
+    @cached_property
+    def console(self) -> Console:
+        """The screen for results in tables, on stdout."""
+        from cmdstat.render.console import make_console
+
+        return make_console(self.stdout, self.env)
+
+    def results(self, shape: CsvShape) -> Results:
+        """Results for machines, on stdout."""
+        return Results(self.stdout, self.format, shape)
+
+    def show_one(self, item: Item, shape: CsvShape, table: Callable[[Console], None]) -> None:
+        """Show one result in the format asked for, or nothing with `--quiet`."""
+        if self.common.quiet:
+            return
+        if self.format is Format.TABLE:
+            table(self.console)
+        else:
+            self.results(shape).one(item)
+
+    def show_many(
+        self, items: Sequence[Item], shape: CsvShape, table: Callable[[Console], None]
+    ) -> None:
+        """Show a list of results in the format asked for, or nothing with `--quiet`."""
+        if self.common.quiet:
+            return
+        if self.format is Format.TABLE:
+            table(self.console)
+        else:
+            with self.results(shape).stream() as write:
+                for item in items:
+                    write(item)
+
+    @contextmanager
+    def showing_what_was_done(self) -> Iterator[None]:
+        """Show the result of a change, which stands even if stdout is full or nobody reads it."""
+        try:
+            yield
+            self.stdout.flush()
+        except BrokenPipeError:
+            pass
+        except OSError as failure:
+            self.warn(f"the result cannot be written to stdout: {failure.strerror or failure}")
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Tell what is waited for: on a terminal after a second, and all of it with `--verbose`."""
+        from cmdstat.render.waiting import WaitingLine
+
+        progress = Progress(self.log)
+        if self.common.quiet or self.common.verbose:
+            yield progress
+        else:
+            with WaitingLine(self.stderr, self.env, progress.text):
+                yield progress
+
+    def tell(self, text: str) -> None:
+        """Chatter: one line on stderr, unless `--quiet`."""
+        if not self.common.quiet:
+            self._write_line(text)
+
+    def warn(self, text: str) -> None:
+        """A warning: one line on stderr, `--quiet` or not."""
+        self._write_line(f"warning: {text}")
+
+    def log(self, text: str) -> None:
+        """A line of `--verbose`."""
+        if self.common.verbose:
+            self._write_line(f"cmdstat: {text}")
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def _write_line(self, text: str) -> None:
+        self.stderr.write(clean_line(text) + "\n")
+        self.stderr.flush()
+
+    @cached_property
+    def _sandbox(self) -> Any:
+        from cmdstat.paths import private_folder
+        from cmdstat.sandbox.server import Sandbox
+        from cmdstat.sandbox.store import Store
+
+        try:
+            private_folder(self.paths.sandbox_file.parent)
+            sandbox = Sandbox(Store(self.paths.sandbox_file))
+        except OSError as failure:
+            raise ConfigurationError(
+                f"the sandbox cannot start: {failure.strerror or failure}",
+                "check the data folder: cmdstat sandbox path",
+            ) from failure
+        return self._closers.enter_context(sandbox)
+
+
+def who(env: Mapping[str, str]) -> str:
+    """`user@machine`, for the journal: who sent an update."""
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = env.get("USER") or "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def open_context(ctx: typer.Context, **common: Any) -> Context:
+    """The `Context` of a command, closed with it, from the shared options as they were given."""
+    context = Context(ctx.find_root().obj, Common(**common))
+    ctx.call_on_close(context.close)
+    assert context.format  # a bad CMDSTAT_OUTPUT is an error before anything is done
+    return context

@@ -1,0 +1,164 @@
+"""The journal's rows as records: begin an update, finish it, and look one up."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cmdstat.delivery import Ending
+from cmdstat.instants import timestamp
+from cmdstat.journal.database import guarded, open_database
+from cmdstat.locks import ByteLocks
+from cmdstat.models import Content, Outcome, StatusUpdate, UpdateRecord
+
+SENDING = "sending"
+"""The outcome of a row whose request may have left; a record of it says `unknown`."""
+
+_RESULT_FIELDS = (
+    "http_status", "code", "message", "content", "before", "confirmed", "error", "attempts",
+    "elapsed_ms",
+)  # fmt: skip
+
+
+class Origin(NamedTuple):
+    """Where updates come from and go to: profile (None for the environment's), base URL, who."""
+
+    profile: str | None
+    base_url: str
+    by: str
+
+
+class Journal:
+    """The journal of this machine's updates. One object a process; one writer thread."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        """Open the journal, made if it is not there. Raises `ConfigurationError`."""
+        self.path = path
+        self._clock = clock
+        self._database = open_database(path)
+        self._locks = ByteLocks(path.with_name(path.name + "-holders"))
+        self._holder: int | None = None
+
+    def close(self) -> None:
+        """Close the file and let go of every row held."""
+        with suppress(sqlite3.Error):
+            self._database.close()
+        self._locks.close()
+
+    @property
+    def holder(self) -> int:
+        """The number under which this process holds rows, alive as long as it lives."""
+        if self._holder is None:
+            with guarded(self.path):
+                self._holder = secrets.randbits(62)
+                self._locks.hold(self._holder)
+        return self._holder
+
+    def begin(self, update: StatusUpdate, origin: Origin) -> int:
+        """Write down that an update is about to be sent; its number in the journal."""
+        holder = self.holder
+        with guarded(self.path):
+            cursor = self._database.execute(
+                "INSERT INTO updates (id, state, reason, if_state, outcome, holder, sent_at,"
+                " profile, base_url, by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    update.id,
+                    update.state,
+                    update.reason,
+                    json.dumps(update.if_state) if update.if_state else None,
+                    SENDING,
+                    holder,
+                    self._clock(),
+                    *origin,
+                ),
+            )
+        number = cursor.lastrowid
+        assert number is not None
+        return number
+
+    def finish(self, record: UpdateRecord, at: float) -> None:
+        """Write down what became of an update that was begun. Raises `ConfigurationError`.
+
+        `at` is the moment of the record's own `at`, in seconds since the epoch.
+        """
+        result = {name: getattr(record, name) for name in _RESULT_FIELDS}
+        with guarded(self.path):
+            self._database.execute(
+                "UPDATE updates SET outcome = ?, at = ?, result = ?, holder = NULL WHERE n = ?",
+                (record.outcome.value, at, json.dumps(result), record.n),
+            )
+
+    def last_content(self, command_id: str, base_url: str) -> Content | None:
+        """The content that was recorded last for a command of that service: our own doing."""
+        with guarded(self.path):
+            rows = self._database.execute(
+                "SELECT u.result, coalesce(u.base_url, r.base_url) FROM updates AS u"
+                " LEFT JOIN runs AS r USING (run) WHERE u.id = ? AND u.result IS NOT NULL"
+                " ORDER BY u.n DESC LIMIT 50",
+                (command_id,),
+            )
+            for result, recorded_base_url in rows:
+                content = json.loads(result).get("content")
+                if recorded_base_url == base_url and isinstance(content, dict):
+                    return content
+        return None
+
+    def record(self, number: int) -> UpdateRecord | None:
+        """One record by its number; None if there is none."""
+        with guarded(self.path):
+            self._database.row_factory = sqlite3.Row
+            row = self._database.execute(
+                "SELECT u.*, r.profile AS run_profile, r.base_url AS run_base_url, r.by AS run_by"
+                " FROM updates AS u LEFT JOIN runs AS r USING (run) WHERE n = ?",
+                (number,),
+            ).fetchone()
+            self._database.row_factory = None
+        return None if row is None else record_of_row(row)
+
+
+def make_record(
+    number: int | None, update: StatusUpdate, ending: Ending, **more: Any
+) -> UpdateRecord:
+    """The record of an ending; `more` are the record's fields on who, where and when."""
+    answer, error = ending.answer, ending.error
+    return UpdateRecord(
+        n=number,
+        id=update.id,
+        requested=update.requested,
+        outcome=ending.outcome,
+        http_status=answer.status if answer else None,
+        code=answer.code if answer else None,
+        message=answer.message if answer else None,
+        content=ending.content,
+        before=ending.before,
+        confirmed=ending.confirmed,
+        error=error.to_dict() if error else None,
+        attempts=ending.attempts,
+        elapsed_ms=round(ending.elapsed * 1000, 1),
+        **more,
+    )
+
+
+def record_of_row(row: sqlite3.Row) -> UpdateRecord:
+    """The record that a row tells; one left `sending` is `unknown`."""
+    in_run = row["run"] is not None
+    sending = row["outcome"] == SENDING
+    return UpdateRecord(
+        n=row["n"],
+        id=row["id"],
+        requested={"state": row["state"], "reason": row["reason"]},
+        outcome=Outcome.UNKNOWN if sending else Outcome(row["outcome"]),
+        **json.loads(row["result"] or "{}"),
+        profile=row["run_profile"] if in_run else row["profile"],
+        base_url=row["run_base_url"] if in_run else row["base_url"],
+        by=row["run_by"] if in_run else row["by"],
+        run=row["run"],
+        line=row["line"],
+        at=None if row["at"] is None else timestamp(row["at"]),
+    )
