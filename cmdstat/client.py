@@ -108,7 +108,7 @@ class Client:
         """Close the connections."""
         self._pool.close()
 
-    def _open_pool(self) -> tuple[urllib3.HTTPConnectionPool, str]:
+    def _open_pool(self) -> tuple[Any, str]:
         """The pool to send through, and what goes before a path: a proxy wants the whole URL."""
         base_url = self._connection.base_url
         session = requests.Session()
@@ -127,7 +127,7 @@ class Client:
             pool = adapter.get_connection_with_tls_context(
                 request, verify, proxies=settings["proxies"], cert=settings["cert"]
             )
-            adapter.cert_verify(pool, base_url, verify, settings["cert"])
+            adapter.cert_verify(pool, base_url, verify, settings["cert"])  # type: ignore[no-untyped-call]
         except (OSError, ValueError, HTTPError, requests.RequestException) as failure:
             raise ConfigurationError(
                 f"the connection to {self._host} cannot be set up: {excerpt(str(failure))}",
@@ -135,7 +135,7 @@ class Client:
             ) from failure
         prefix = urlsplit(base_url).path.rstrip("/")
         if adapter.request_url(request, settings["proxies"]).startswith("http"):
-            proxy = requests.utils.select_proxy(base_url, settings["proxies"])
+            proxy = requests.utils.select_proxy(base_url, settings["proxies"]) or ""
             for headers in (self._headers, self._put_headers):
                 headers.update(adapter.proxy_headers(proxy))
             prefix = base_url
@@ -219,15 +219,15 @@ class Client:
     def _why_unreachable(self, failure: Exception) -> str:
         if _find(failure, NameResolutionError):
             return "its name is not known"
-        if _find(failure, (ConnectTimeoutError, TimeoutError)):
-            return f"no connection within {describe_duration(self._connection.timeout)}"
         inner = _innermost(failure)
-        if isinstance(inner, ssl.SSLError):
-            return f"no TLS connection: {excerpt(inner.reason or str(inner))}"
         if getattr(inner, "errno", None) == errno.ECONNREFUSED:
             return "nothing is listening there"
         if isinstance(failure, NewConnectionError) and isinstance(failure.__cause__, OSError):
             return excerpt(failure.__cause__.strerror or str(failure.__cause__))
+        if _find(failure, (ConnectTimeoutError, ReadTimeoutError, TimeoutError)):
+            return f"no connection within {describe_duration(self._connection.timeout)}"
+        if isinstance(inner, ssl.SSLError):
+            return f"no TLS connection: {excerpt(inner.reason or str(inner))}"
         return self._key.redact(excerpt(str(inner) or type(inner).__name__))
 
 

@@ -70,7 +70,7 @@ class ConfigFile:
             if self._secret and self.path.is_symlink():
                 self._refuse_link()
             self._fail("could not be read", error)
-        with open(descriptor, "rb") as file:  # noqa: PTH123  (a descriptor, not a path)
+        with open(descriptor, "rb") as file:
             self._check(os.fstat(descriptor))
             try:
                 held = file.read(_LARGEST + 1)
@@ -158,7 +158,7 @@ class ConfigFile:
 def _write_synced(path: Path, content: bytes, mode: int) -> None:
     """Make a file that is private from its first byte, and see its content on the disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123  (a descriptor, not a path)
+    with open(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         if sys.platform != "win32":

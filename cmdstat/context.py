@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
 from cmdstat.attempts import Policy
-from cmdstat.errors import ConfigurationError, UsageError
+from cmdstat.errors import UsageError
 from cmdstat.foreign import clean_line
 from cmdstat.options import Common
 from cmdstat.output import CsvShape, Format, Item, Results
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from cmdstat.journal.records import Journal, Origin
     from cmdstat.keys import ApiKey
     from cmdstat.profiles import ProfileStore
+    from cmdstat.sandbox.server import Sandbox
+    from cmdstat.sandbox.store import Store
     from cmdstat.target import Target
 
 
@@ -228,21 +231,19 @@ class Context:
         self.stderr.write(clean_line(text) + "\n")
         self.stderr.flush()
 
-    @cached_property
-    def _sandbox(self) -> Any:
-        from cmdstat.paths import private_folder
-        from cmdstat.sandbox.server import Sandbox
+    def sandbox_store(self, file: str | None = None) -> Store:
+        """The sandbox's data, in the given file or where it lives by default."""
         from cmdstat.sandbox.store import Store
 
-        try:
-            private_folder(self.paths.sandbox_file.parent)
-            sandbox = Sandbox(Store(self.paths.sandbox_file))
-        except OSError as failure:
-            raise ConfigurationError(
-                f"the sandbox cannot start: {failure.strerror or failure}",
-                "check the data folder: cmdstat sandbox path",
-            ) from failure
-        return self._closers.enter_context(sandbox)
+        store = Store.open(Path(file) if file else self.paths.sandbox_file)
+        self._closers.callback(store.close)
+        return store
+
+    @cached_property
+    def _sandbox(self) -> Sandbox:
+        from cmdstat.sandbox.server import Sandbox
+
+        return self._closers.enter_context(Sandbox(self.sandbox_store()))
 
 
 def who(env: Mapping[str, str]) -> str:

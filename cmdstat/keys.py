@@ -20,6 +20,7 @@ LONGEST_KEY = 8192
 """Characters; servers refuse longer header lines, so a longer text is some other file."""
 
 _SHOWN_FROM = 12
+_SECRET_FROM = 6
 _TELLING = 8
 _FORMS_OF = {'"': "&quot;", "'": "&apos;", "<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _BASE64 = "[A-Za-z0-9+/_-]"
@@ -38,6 +39,7 @@ class ApiKey:
         self.source = source
         self._spelt: re.Pattern[str] | None = None
         self._encoded: tuple[str, ...] = ()
+        _held.append(self)
 
     @classmethod
     def parse(cls, text: str, source: str) -> ApiKey:
@@ -78,8 +80,11 @@ class ApiKey:
         """`text` with every occurrence of the key replaced by `[key]`.
 
         Found are the key as it is, percent-encoded once or more, escaped as JSON or HTML have it,
-        and in base64, alone or as a part of something longer (`user:key`).
+        and in base64, alone or as a part of something longer (`user:key`). A text too short to be
+        a secret is left alone: it would be found inside ordinary words.
         """
+        if len(self._text) < _SECRET_FROM:
+            return text
         text = text.replace(self._text, REDACTED)
         if "%" in text or "\\" in text or "&" in text:
             self._spelt = self._spelt or re.compile("".join(map(_spellings, self._text)))
@@ -102,6 +107,16 @@ class ApiKey:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("an API key is not to be copied or pickled")
+
+
+_held: list[ApiKey] = []
+
+
+def redact_known(text: str) -> str:
+    """`text` with every key taken out that this process has held: for the details of a defect."""
+    for key in _held:
+        text = key.redact(text)
+    return text
 
 
 def read_key_file(path: Path, source: str) -> ApiKey:

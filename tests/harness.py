@@ -15,11 +15,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import forkserver
 
 KEY = "k3y-Zq7vX2mN9wR4tB8s-never-shown"
 """The key of every run unless the test gives another; long enough that nothing else is like it."""
@@ -100,35 +102,40 @@ def _not_json(constant: str) -> None:
     raise AssertionError(f"{constant} is not JSON")
 
 
-@dataclass
 class Running:
     """A run under way."""
 
-    process: subprocess.Popen[bytes]
-    collect: Callable[[], tuple[bytes, bytes]]
-    args: tuple[str, ...]
-    started: float = field(default_factory=time.monotonic)
+    def __init__(
+        self, started: subprocess.Popen[bytes] | forkserver.Forked, folder: Path, args: list[str]
+    ) -> None:
+        self.pid = started.pid
+        self._started = started
+        self._folder = folder
+        self._args = args
+        self._since = time.monotonic()
 
-    def interrupt(self) -> None:
-        self.process.send_signal(signal.SIGINT)
-
-    def terminate(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self.process.kill()
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
 
     def wait(self) -> Result:
         """The end of it; a run that does not end is killed, which no test expects."""
-        watchdog = threading.Timer(_LONGEST, self.process.kill)
+        watchdog = threading.Timer(_LONGEST, self.signal, [signal.SIGKILL])
         watchdog.start()
-        _, status, usage = os.wait4(self.process.pid, 0)
+        if isinstance(self._started, forkserver.Forked):
+            code, memory = self._started.wait()
+        else:
+            _, status, usage = os.wait4(self.pid, 0)
+            code = self._started.returncode = os.waitstatus_to_exitcode(status)
+            memory = usage.ru_maxrss
         watchdog.cancel()
-        self.process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.monotonic() - self.started
-        out, err = self.collect()
-        memory = usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-        return Result(self.process.returncode, out, err, seconds, memory, self.args)
+        return Result(
+            exit=code,
+            raw_stdout=(self._folder / "out").read_bytes(),
+            raw_stderr=(self._folder / "err").read_bytes(),
+            seconds=time.monotonic() - self._since,
+            memory=memory / (1 << 20 if sys.platform == "darwin" else 1 << 10),
+            args=tuple(self._args),
+        )
 
 
 def set_args(
@@ -169,33 +176,40 @@ class Home:
         input: bytes | str = b"",  # noqa: A002 - the name that subprocess.run has for it
         stdout: int | None = None,
         wrap: tuple[str, ...] = (),
+        fresh: bool = False,
     ) -> Running:
-        """Start `cmdstat ARGS`. `stdout` is a descriptor of the test's; `wrap` goes in front."""
-        number = len(list(self.path.glob("run-*")))
-        folder = self.path / f"run-{number}"
+        """Start `cmdstat ARGS`. In `env`, None takes a variable away.
+
+        `stdout` is a descriptor of the test's own. `fresh` starts an interpreter from nothing, and
+        so does `wrap`, the words to put in front of it.
+        """
+        folder = self.path / f"run-{len(list(self.path.glob('run-*')))}"
         folder.mkdir()
         (folder / "in").write_bytes(input.encode() if isinstance(input, str) else input)
-        out, err = folder / "out", folder / "err"
-        merged = self.env | {
-            name: value for name, value in (env or {}).items() if value is not None
-        }
-        for name in [name for name, value in (env or {}).items() if value is None]:
-            merged.pop(name, None)
+        merged = self._environment(env)
         with (
             (folder / "in").open("rb") as stdin,
-            out.open("wb") as to_out,
-            err.open("wb") as to_err,
+            (folder / "out").open("wb") as out,
+            (folder / "err").open("wb") as err,
         ):
+            files = (stdin.fileno(), out.fileno() if stdout is None else stdout, err.fileno())
+            if forkserver.AVAILABLE and not (fresh or wrap):
+                started = forkserver.start([*args], merged, str(self.path), files)
+                return Running(started, folder, [*args])
             process = subprocess.Popen(
                 [*wrap, sys.executable, "-m", "cmdstat", *args],
-                stdin=stdin,
-                stdout=to_out if stdout is None else stdout,
-                stderr=to_err,
+                stdin=files[0],
+                stdout=files[1],
+                stderr=files[2],
                 env=merged,
                 cwd=self.path,
                 start_new_session=True,
             )
-        return Running(process, lambda: (out.read_bytes(), err.read_bytes()), args)
+        return Running(process, folder, [*args])
+
+    def _environment(self, more: Mapping[str, str | None] | None) -> dict[str, str]:
+        merged: dict[str, str | None] = {**self.env, **(more or {})}
+        return {name: value for name, value in merged.items() if value is not None}
 
     def run(
         self,
@@ -204,12 +218,15 @@ class Home:
         input: bytes | str = b"",  # noqa: A002 - the name that subprocess.run has for it
         stdout: int | None = None,
         wrap: tuple[str, ...] = (),
+        fresh: bool = False,
         tty: bool = False,
     ) -> Result:
         """Run `cmdstat ARGS` to its end, harmless throughout; with `tty`, on a terminal."""
         if tty:
             return self._run_on_terminal(args, env)
-        result = self.start(*args, env=env, input=input, stdout=stdout, wrap=wrap).wait()
+        result = self.start(
+            *args, env=env, input=input, stdout=stdout, wrap=wrap, fresh=fresh
+        ).wait()
         result.check_harmless()
         return result
 
@@ -219,8 +236,7 @@ class Home:
         """Standard output and standard error on one terminal of 100 columns: all is in `stdout`."""
         import pexpect
 
-        merged = self.env | {"TERM": "xterm-256color"}
-        merged |= {name: value for name, value in (env or {}).items() if value is not None}
+        merged = self._environment({"TERM": "xterm-256color", **(env or {})})
         started = time.monotonic()
         child = pexpect.spawn(
             sys.executable, ["-m", "cmdstat", *args], env=merged, cwd=str(self.path),

@@ -48,7 +48,7 @@ def test_one_signal_lets_the_attempt_finish(home, server, started, sign, code):
     """One Ctrl-C or SIGTERM: the attempt under way finishes and is recorded; exit 130 or 143."""
     server.on("PUT", after(1.0, behave))
     running = started()
-    running.process.send_signal(sign)
+    running.signal(sign)
     result = running.wait()
     result.check_harmless()
     assert result.exit == code
@@ -64,10 +64,10 @@ def test_two_signals_leave_it_unknown(home, server, started, sign, code):
     """A second one ends at once: the update is unknown, recorded and printed as such."""
     server.on("PUT", after(10.0, behave))
     running = started()
-    running.process.send_signal(sign)
+    running.signal(sign)
     time.sleep(0.3)
     sent = time.monotonic()
-    running.process.send_signal(sign)
+    running.signal(sign)
     result = running.wait()
     result.check_harmless()
     assert time.monotonic() - sent < 2
@@ -82,9 +82,9 @@ def test_two_signals_in_text(home, server):
     server.on("PUT", after(10.0, behave))
     running = home.start("set", "an-id", "success")
     server.wait_for(1)
-    running.interrupt()
+    running.signal(signal.SIGINT)
     time.sleep(0.3)
-    running.interrupt()
+    running.signal(signal.SIGINT)
     result = running.wait()
     result.check_harmless()
     assert result.exit == 130
@@ -96,7 +96,7 @@ def test_signal_while_an_attempt_fails(home, server, started, status):
     """The attempt under way fails: that is recorded, nothing more is sent, exit 130."""
     server.on("PUT", after(0.6, answer(status)))
     running = started(retries=3)
-    running.interrupt()
+    running.signal(signal.SIGINT)
     result = running.wait()
     result.check_harmless()
     assert result.exit == 130
@@ -117,7 +117,7 @@ def test_signal_during_a_wait(home, server, started, sign, code, status):
     running = started(retries=3)
     time.sleep(0.4)
     sent = time.monotonic()
-    running.process.send_signal(sign)
+    running.signal(sign)
     result = running.wait()
     result.check_harmless()
     assert time.monotonic() - sent < 2
@@ -134,7 +134,7 @@ def test_signal_during_the_read_back(home, server, started):
     server.on("GET", after(1.0, forever(answer(503))))
     running = started(retries=1)
     server.wait_for(1, "GET")
-    running.interrupt()
+    running.signal(signal.SIGINT)
     result = running.wait()
     result.check_harmless()
     assert result.exit == 130
@@ -146,7 +146,7 @@ def test_applied_and_lost_while_interrupted(home, server, started):
     """The attempt under way ends in doubt after a Ctrl-C: updated or unknown, and never lost."""
     server.on("PUT", after(0.6, applied(answer(503))))
     running = started(retries=3)
-    running.interrupt()
+    running.signal(signal.SIGINT)
     result = running.wait()
     result.check_harmless()
     assert result.exit == 130
@@ -164,9 +164,9 @@ def test_interrupted_before_anything(home, server):
     while not server.connections and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.2)
-    running.interrupt()
+    running.signal(signal.SIGINT)
     time.sleep(0.3)
-    running.interrupt()
+    running.signal(signal.SIGINT)
     result = running.wait()
     result.check_harmless()
     assert result.exit == 130
@@ -178,7 +178,7 @@ def test_kill_leaves_a_trace(home, server, started):
     """`kill -9` while sending leaves a row that is later shown as unknown, and a sound journal."""
     server.on("PUT", applied(silence))
     running = started()
-    running.kill()
+    running.signal(signal.SIGKILL)
     assert running.wait().exit == -signal.SIGKILL
     (row,) = home.journal()
     assert row["id"] == "an-id"
@@ -192,7 +192,7 @@ def test_update_after_a_kill_sees_no_doing_of_its_own(home, server, started):
     """What a killed run may have done is not known to be ours: nothing is sent over it."""
     server.on("PUT", applied(silence))
     running = started()
-    running.kill()
+    running.signal(signal.SIGKILL)
     running.wait()
     server.on("PUT", answer(503))
     record = home.run(*set_args(state="failure", retries=1)).record

@@ -81,7 +81,7 @@ def command(
     given = SetOptions(command_id, state, reason, reason_file, dry_run)
     update = parse(given, context)
     if dry_run:
-        show_request(context, update)
+        rehearse(context, update)
     else:
         run(context, update)
 
@@ -184,7 +184,7 @@ def show(context: Context, record: UpdateRecord) -> None:
         context.warn(f"the server's answer speaks of another id: {record.content['id']}")
 
 
-def show_request(context: Context, update: StatusUpdate) -> None:
+def rehearse(context: Context, update: StatusUpdate) -> None:
     """Show the exact request and a `curl` line for it; send and record nothing."""
     import shlex
 
@@ -200,9 +200,9 @@ def show_request(context: Context, update: StatusUpdate) -> None:
     request = {"method": "PUT", "url": url, "body": update.body}
 
     def table(console: Console) -> None:
-        from cmdstat.render.update import show_request as show
+        from cmdstat.render.request import show_request
 
-        show(console, request, curl)
+        show_request(console, request, curl)
 
     shape = flat("dry_run", "request", "curl")
     context.show_one({"dry_run": True, "request": request, "curl": curl}, shape, table)

@@ -16,7 +16,8 @@ from rich.text import Text
 from cmdstat.render.terminal import draws
 
 GAP = 2
-_LONGEST_RULE = 72
+READING_WIDTH = 72
+"""How wide a screen's running text may be before the eye loses its line."""
 
 
 def cells(text: Text) -> int:
@@ -44,29 +45,30 @@ def side_by_side(
     rows: Iterable[Sequence[Text]],
     widths: Sequence[int],
     *,
-    indent: int = 0,
     right: Sequence[int] = (),
 ) -> Iterator[Text]:
     """The lines of rows whose cells are folded to `widths`; `right` are the columns that end flush.
 
-    The last column is not padded, so that no line ends in blanks.
+    No line ends in blanks.
     """
     for row in rows:
         columns = [folded(console, cell, width) for cell, width in zip(row, widths, strict=True)]
         for pieces in zip_longest(*columns, fillvalue=Text()):
-            line = Text(" " * indent)
-            for index, (piece, width) in enumerate(zip(pieces, widths, strict=True)):
-                padding = " " * (width - cells(piece) if width < console.width else 0)
-                line.append(padding if index in right else "").append_text(piece)
-                line.append("" if index in right else padding).append(" " * GAP)
+            line = Text()
+            for index, piece in enumerate(pieces):
+                if index in right:
+                    line.append(" " * (widths[index] - cells(piece)))
+                line.append_text(piece)
+                if index < len(pieces) - 1:
+                    line.append(" " * (sum(widths[: index + 1]) + GAP * (index + 1) - cells(line)))
             line.rstrip()
             yield line
 
 
-def rule(console: Console, length: int = _LONGEST_RULE) -> Text:
-    """A thin horizontal line, no longer than the eye needs."""
+def rule(console: Console, length: int = READING_WIDTH) -> Text:
+    """A thin horizontal line."""
     line = "─" if draws(console.encoding) else "-"
-    return Text(line * min(length, _LONGEST_RULE, console.width), "dim")
+    return Text(line * min(length, console.width), "dim")
 
 
 def print_lines(console: Console, lines: Iterable[Text]) -> None:

@@ -77,7 +77,7 @@ def _show_update_status(console: Console, status: dict[str, Any]) -> None:
             text = percentage_text if key == "download_percent_complete" else value_text
             value = text(status[key], encoding)
             details.append(Detail(_STATUS_LABELS.get(key, key), value))
-    show_details(console, "System update", Text(), details)
+    show_details(console, "OS update", Text(), details)
 
 
 def _are_updates(result: list[Any]) -> bool:
@@ -94,7 +94,7 @@ def _show_updates(console: Console, updates: list[dict[str, Any]]) -> None:
     keys = [*known, *list(dict.fromkeys(unknown))[:_MOST_UNKNOWN_COLUMNS]]
     rows = [[_update_cell(key, each.get(key), encoding) for key in keys] for each in updates]
     columns = [_UPDATE_COLUMNS.get(key) or Column(plain_line(key, encoding).plain) for key in keys]
-    show_rows(console, columns, rows[:_MOST_UPDATES], title="System updates found")
+    show_rows(console, columns, rows[:_MOST_UPDATES], title="OS updates found")
     if len(rows) > _MOST_UPDATES:
         print_lines(console, [more_text(f"and {len(rows) - _MOST_UPDATES:,} more", encoding)])
 

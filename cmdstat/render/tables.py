@@ -13,15 +13,17 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from cmdstat.render.lines import GAP, cells, hanging, print_lines, rule, side_by_side
+from cmdstat.render.lines import GAP, READING_WIDTH, cells, hanging, print_lines, rule, side_by_side
+from cmdstat.render.terminal import WIDEST
 from cmdstat.render.texts import plain, plain_line
 
 NARROWEST = 20
 """Below this many columns nothing is folded or indented: the terminal does it better."""
 
-_LABELS_AT_LEAST = 9  # "requested": details below each other line up
+_LABELS_AT_LEAST = 11  # "product key": details below each other line up
 _LABELS_AT_MOST = 20
 _FOLDED_AT_LEAST = 16
+_LONGEST_RULE = 200
 
 
 class Detail(NamedTuple):
@@ -49,20 +51,22 @@ def show_details(console: Console, title: str, glance: Text, details: Sequence[D
     labels = [plain_line(each.label, console.encoding, "dim") for each in details]
     short = [cells(label) for label in labels if cells(label) <= _LABELS_AT_MOST]
     width = max([_LABELS_AT_LEAST, len(title), *short])
-    room = console.width - 1 - width - GAP
+    room = console.width - width - GAP
+    running = room if console.width == WIDEST else min(room, READING_WIDTH - width - GAP)
     heading = [Text(title, "bold"), glance]
+    below = cells(glance) > 0 and len(title) + GAP + cells(glance) > console.width
     if not _values_fit([Detail(title, glance, whole=True), *details], room):
-        lines = [Text("  ").join(heading), rule(console)]
+        lines = [*(heading if below else [Text("  ").join(heading)]), rule(console)]
         for label, detail in zip(labels, details, strict=True):
             lines += _block(console, label, detail.value, whole=detail.whole)
         return print_lines(console, lines)
-    lines = [*side_by_side(console, [heading], [width, room], indent=1), rule(console)]
+    lines = [*side_by_side(console, [heading], [width, room]), rule(console)]
     for label, detail in zip(labels, details, strict=True):
         row = [label, detail.value]
         if cells(label) > width:
-            lines.append(Text(" ") + label)
+            lines.append(label)
             row[0] = Text()
-        lines += side_by_side(console, [row], [width, room], indent=1)
+        lines += side_by_side(console, [row], [width, room if detail.whole else running])
     return print_lines(console, lines)
 
 
@@ -78,18 +82,19 @@ def show_rows(
         [_cell(console, column, value) for column, value in zip(columns, row, strict=True)]
         for row in rows
     ]
-    lines = [Text(title, "bold"), Text()] if title else []
+    lines = [Text(title, "bold")] if title else []
     names = [Text(column.name, "dim") for column in columns]
     widths = _fitted(console, columns, [names, *body])
     if widths is None:
         for row in body:
             for column, name, value in zip(columns, names, row, strict=True):
-                lines += _block(console, name, value, whole=column.whole)
+                if value:
+                    lines += _block(console, name, value, whole=column.whole)
             lines.append(Text())
         return print_lines(console, lines[:-1])
     right = [index for index, column in enumerate(columns) if column.right]
     lines += side_by_side(console, [names], widths, right=right)
-    lines.append(rule(console, sum(widths) + GAP * (len(widths) - 1)))
+    lines.append(rule(console, min(_LONGEST_RULE, sum(widths) + GAP * (len(widths) - 1))))
     lines += side_by_side(console, body, widths, right=right)
     return print_lines(console, lines)
 
@@ -126,6 +131,8 @@ def _fitted(
 
 
 def _block(console: Console, label: Text, value: Text, *, whole: bool) -> list[Text]:
-    """`label: value`, folded with an indent unless the value is whole or the screen too narrow."""
+    """`label: value` on one line, or the value below its label, or folded if it is not whole."""
     line = Text.assemble(label, (": ", "dim"), value)
+    if cells(line) > console.width >= cells(value) + GAP:
+        return [label + Text(":", "dim"), *hanging(console, value, console.width, GAP)]
     return [line] if whole or console.width < NARROWEST else hanging(console, line, console.width)

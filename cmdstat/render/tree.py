@@ -17,6 +17,7 @@ _DEEPEST = 8
 _MOST_ENTRIES = 50
 _MOST_LINES = 200
 _LONGEST_TEXT = 2000
+_LONGEST_IN_A_LIST = 40
 
 Line = tuple[int, Text]
 """An indent in columns, and what stands there."""
@@ -38,28 +39,29 @@ def show_tree(console: Console, title: str, value: Any) -> None:
 
 def _outline(value: Any, encoding: str, depth: int) -> Iterator[Line]:
     if not isinstance(value, (dict, list)):
-        yield 1, _leaf(value, encoding)
+        yield 0, _leaf(value, encoding)
     elif not value:
-        yield 1, Text("(none)", "dim")
+        yield 0, Text("(none)", "dim")
+    elif _is_one_line(value):
+        yield 0, _inline(value, encoding)
     elif depth == _DEEPEST:
-        yield 1, more_text(f"{len(value):,} more, nested deeper", encoding)
+        yield 0, more_text(f"{len(value):,} more, nested deeper", encoding)
     else:
         yield from (_fields if isinstance(value, dict) else _items)(value, encoding, depth)
         if len(value) > _MOST_ENTRIES:
-            yield 1, more_text(f"and {len(value) - _MOST_ENTRIES:,} more", encoding)
+            yield 0, more_text(f"and {len(value) - _MOST_ENTRIES:,} more", encoding)
 
 
 def _fields(value: Any, encoding: str, depth: int) -> Iterator[Line]:
     """`name: value` where the value is one line, else `name:` and the value's lines below it."""
     for name, inner in islice(value.items(), _MOST_ENTRIES):
         label = plain_line(name, encoding, "dim") + Text(":", "dim")
-        if isinstance(inner, (dict, list)) and inner:
-            yield 1, label
-            for indent, line in _outline(inner, encoding, depth + 1):
-                yield indent + 2, line
+        lines = _outline(inner, encoding, depth + 1)
+        if _is_one_line(inner):
+            yield from ((0, Text.assemble(label, " ", line)) for _, line in lines)
         else:
-            for _, line in _outline(inner, encoding, depth + 1):
-                yield 1, Text.assemble(label, " ", line)
+            yield 0, label
+            yield from ((indent + 2, line) for indent, line in lines)
 
 
 def _items(value: Any, encoding: str, depth: int) -> Iterator[Line]:
@@ -67,8 +69,27 @@ def _items(value: Any, encoding: str, depth: int) -> Iterator[Line]:
     for inner in islice(value, _MOST_ENTRIES):
         mark = Text("- ", "dim")
         for indent, line in _outline(inner, encoding, depth + 1):
-            yield (indent if mark else indent + 2), mark + line
+            yield (indent if mark else indent + 2), Text.assemble(mark, line)
             mark = Text()
+
+
+def _is_one_line(value: Any) -> bool:
+    """Whether a value needs no lines of its own: not a container, or one of short values alone."""
+    if isinstance(value, list):
+        return not any(
+            isinstance(each, (dict, list))
+            or (isinstance(each, str) and ("\n" in each or len(each) > _LONGEST_IN_A_LIST))
+            for each in value
+        )
+    return not isinstance(value, dict) or not value
+
+
+def _inline(values: Any, encoding: str) -> Text:
+    """A list of short values: `1, 2, 3, … and 312 more`."""
+    parts = [value_text(each, encoding) for each in values[:_MOST_ENTRIES]]
+    if len(values) > _MOST_ENTRIES:
+        parts.append(more_text(f"and {len(values) - _MOST_ENTRIES:,} more", encoding))
+    return Text(", ").join(parts)
 
 
 def _leaf(value: Any, encoding: str) -> Text:

@@ -14,7 +14,6 @@ from cmdstat.render.tables import Detail, show_details
 from cmdstat.render.texts import (
     change_text,
     moment_text,
-    nothing,
     outcome_text,
     plain_line,
     state_text,
@@ -60,7 +59,7 @@ def _destination(console: Console, record: Record) -> Iterator[Detail]:
         yield Detail("profile", Text("none (from the environment)"))
     else:
         yield Detail("profile", plain_line(profile, console.encoding), whole=True)
-    yield Detail("host", plain_line(host, console.encoding))
+    yield Detail("host", plain_line(host, console.encoding), whole=True)
 
 
 def _result(console: Console, record: Record) -> Iterator[Detail]:
@@ -75,8 +74,8 @@ def _result(console: Console, record: Record) -> Iterator[Detail]:
             change = change_text(before.get("state"), content.get("state"), encoding)
             yield Detail("change", change)
     if requested.get("reason") is not None:
-        yield Detail("reason", value_text(requested["reason"], encoding))
-    yield Detail("answer", _answer(record, encoding))
+        yield Detail("reason", _requested_reason(record, encoding))
+    yield Detail("answer", _answer(record))
     if record.get("message") is not None:
         yield Detail("message", value_text(record["message"], encoding))
     if record.get("confirmed") is not None:
@@ -90,6 +89,14 @@ def _requested_state(state: str | None, encoding: str) -> Text:
     return Text("the reason only", "dim") if state is None else state_text(state, encoding)
 
 
+def _requested_reason(record: Record, encoding: str) -> Text:
+    """The reason that was asked for; long ones are not shown twice."""
+    requested, content = record["requested"]["reason"], record.get("content")
+    if requested and isinstance(content, dict) and content.get("reason") == requested:
+        return Text("as reported above", "dim")
+    return value_text(requested, encoding)
+
+
 def _reported_state(record: Record, encoding: str) -> Text:
     """The reported state, and whether it is another than the one that was asked for."""
     requested, reported = record["requested"].get("state"), record["content"].get("state")
@@ -99,10 +106,10 @@ def _reported_state(record: Record, encoding: str) -> Text:
     return text
 
 
-def _answer(record: Record, encoding: str) -> Text:
+def _answer(record: Record) -> Text:
     status, code = record.get("http_status"), record.get("code")
     if status is None:
-        return nothing(encoding)
+        return Text("none", "dim")
     return Text(f"HTTP {status}" + (f", code {code}" if code is not None else ""))
 
 

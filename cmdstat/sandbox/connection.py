@@ -131,7 +131,7 @@ class Connection(BaseHTTPRequestHandler):
         self,
         code: int,
         message: str | None = None,
-        explain: str | None = None,  # noqa: ARG002 - the base's signature
+        explain: str | None = None,
     ) -> None:
         """What the base class refuses before there is a request: in the envelope, and no more."""
         self.close_connection = True

@@ -137,7 +137,7 @@ class Server(ThreadingHTTPServer):
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
-    def serve_forever(self, poll_interval: float = 0.0) -> None:  # noqa: ARG002 - the base's signature
+    def serve_forever(self, poll_interval: float = 0.0) -> None:
         """Take connections until `stop`; it wakes for one or the other and never polls."""
         self.serving = True
         with selectors.DefaultSelector() as selector:
@@ -200,7 +200,7 @@ class Server(ThreadingHTTPServer):
                 except (OSError, ValueError):  # the pipe was closed; serving goes on
                     self._log = None
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - as above
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no event; anything else is one line in the log."""
         error = sys.exception()
         if not isinstance(error, OSError):
