@@ -58,8 +58,12 @@ class Policy:
             return None
         if answer.retry_after is not None:
             return answer.retry_after if answer.retry_after <= self.longest_retry_after else None
-        backoff = self.first_wait * 2.0 ** min(attempt - 1, 10)
-        return min(self.longest_wait, backoff * (1 + self.jitter() / 2))
+        return self.backoff(attempt)
+
+    def backoff(self, attempt: int) -> float:
+        """Seconds to wait after the given attempt when the server does not say: more each time."""
+        wait = self.first_wait * 2.0 ** min(attempt - 1, 10)
+        return min(self.longest_wait, wait * (1 + self.jitter() / 2))
 
 
 class Clock(NamedTuple):

@@ -137,7 +137,7 @@ def _host(parts: SplitResult) -> str:
     name = (parts.hostname or "").removesuffix(".")
     if not name:
         raise UsageError("the base URL names no host", _EXAMPLE)
-    if parts.netloc.startswith("["):
+    if parts.netloc.startswith("[") and "%" not in name:
         try:
             return _bracketed(IPv6Address(name).compressed)
         except AddressValueError:

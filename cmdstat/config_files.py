@@ -14,7 +14,6 @@ import re
 import shlex
 import stat
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -70,12 +69,14 @@ class ConfigFile:
             if self._secret and self.path.is_symlink():
                 self._refuse_link()
             self._fail("could not be read", error)
-        with open(descriptor, "rb") as file:
+        try:
             self._check(os.fstat(descriptor))
-            try:
+            with open(descriptor, "rb", closefd=False) as file:
                 held = file.read(_LARGEST + 1)
-            except OSError as error:
-                self._fail("could not be read", error)
+        except OSError as error:
+            self._fail("could not be read", error)
+        finally:
+            os.close(descriptor)
         if len(held) > _LARGEST:
             raise ConfigurationError(f"{self.path} has more than 4 MiB", _MEND)
         return self._decode(held)
@@ -88,6 +89,8 @@ class ConfigFile:
         raise ConfigurationError(f"{self.path}, line {line}: not valid UTF-8", _MEND)
 
     def _parse(self, text: str) -> dict[str, Any]:
+        import tomllib
+
         try:
             return tomllib.loads(text)
         except RecursionError:

@@ -7,9 +7,9 @@ environment are passed in, so that a test can give its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import typer
 
 from cmdstat.attempts import Policy
-from cmdstat.errors import UsageError
+from cmdstat.errors import ConfigurationError, UsageError
 from cmdstat.foreign import clean_line
 from cmdstat.options import Common
 from cmdstat.output import CsvShape, Format, Item, Results
@@ -103,6 +103,31 @@ class Context:
             self.tell(notice)
         return target
 
+    def use_run(self, origin: Origin) -> None:
+        """Go on as the run of that origin: with its profile, to its base URL and no other.
+
+        Raises `UsageError` for another `--profile`, and `ConfigurationError` if the profile, or the
+        environment's pair, points elsewhere now.
+        """
+        name = origin.profile
+        if name is not None:
+            if self.common.profile not in (None, name):
+                raise UsageError(
+                    f"the run was made with the profile {name}",
+                    f"leave --profile out, or say {name}",
+                )
+            self.common = replace(self.common, profile=name)
+        if self.target.profile != name:
+            raise ConfigurationError(
+                f"the run was made for {origin.base_url}, without a profile",
+                "set CMDSTAT_BASE_URL and CMDSTAT_API_KEY as they were then",
+            )
+        if not self.target.is_sandbox and self.target.base_url != origin.base_url:
+            raise ConfigurationError(
+                f"the run was made for {origin.base_url}, not {self.target.base_url}",
+                "point the profile to where it was, or give the run up with --discard",
+            )
+
     @cached_property
     def base_url(self) -> str:
         """The base URL to send to; for the built-in profile, of a sandbox started here and now."""
@@ -174,7 +199,7 @@ class Context:
             self.results(shape).one(item)
 
     def show_many(
-        self, items: Sequence[Item], shape: CsvShape, table: Callable[[Console], None]
+        self, items: Iterable[Item], shape: CsvShape, table: Callable[[Console], None]
     ) -> None:
         """Show a list of results in the format asked for, or nothing with `--quiet`."""
         if self.common.quiet:
@@ -213,6 +238,19 @@ class Context:
         """Chatter: one line on stderr, unless `--quiet`."""
         if not self.common.quiet:
             self._write_line(text)
+
+    def complain(self, text: str) -> None:
+        """A line on stderr about what is wrong, `--quiet` or not."""
+        self._write_line(text)
+
+    def confirm(self, question: str) -> None:
+        """Ask on a terminal, and only there. Raises `UsageError` for a no."""
+        if not (self.stdin.isatty() and self.stderr.isatty()):
+            return
+        self.stderr.write(f"{clean_line(question)} [y/N] ")
+        self.stderr.flush()
+        if self.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise UsageError("not confirmed; nothing was changed", "say y, or give --yes")
 
     def warn(self, text: str) -> None:
         """A warning: one line on stderr, `--quiet` or not."""

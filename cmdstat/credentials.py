@@ -17,6 +17,7 @@ from typing import Any
 
 from cmdstat.config_files import ConfigFile
 from cmdstat.errors import ConfigurationError
+from cmdstat.key_sources import how_to_store
 from cmdstat.keys import ApiKey
 
 SOURCE = "credentials.toml"
@@ -33,16 +34,11 @@ class BoundKey:
         """The key, if it may be sent there; else `ConfigurationError`, and how to store one."""
         if origin != self.origin:
             raise ConfigurationError(
-                f"the key of profile {profile} in the {self.key.source} was stored for"
+                f"the key of profile {profile} ({self.key.source}) was stored for"
                 f" {self.origin}, and the profile's base URL is at {origin}",
                 f"to store a key for the new place: {how_to_store(profile)}",
             )
         return self.key
-
-
-def how_to_store(profile: str) -> str:
-    """The command that stores a profile's key anew."""
-    return f"cmdstat profile set {profile} --api-key-stdin"
 
 
 class CredentialFile:

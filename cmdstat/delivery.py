@@ -89,13 +89,14 @@ class Delivery:
         *,
         policy: Policy,
         clock: Clock,
-        own_doing: Content | None = None,
+        own_doing: Callable[[], Content | None] = lambda: None,
         sent_at: float | None = None,
         watch: Callable[[Step], None] = lambda _step: None,
     ) -> None:
         """Prepare a delivery.
 
-        own_doing: the content that the journal recorded last for this id: our own earlier doing
+        own_doing: looks up the content that the journal recorded last for this id, which is our
+                   own earlier doing; called only if something is in doubt
         sent_at:   when a row left `sending` was first sent, seconds since the epoch; it is read
                    back before anything is sent
         """
@@ -234,10 +235,10 @@ class Delivery:
             return Reading.AS_ASKED, current
         if seen is not None:
             changed = not _is_same(seen, current)
-        elif self._own_doing is not None and _is_same(self._own_doing, current):
-            changed = False
         else:
             changed = self._is_later_than_first_attempt(current, answer)
+            if changed and (recorded := self._own_doing()) is not None:
+                changed = not _is_same(recorded, current)
         return (Reading.CHANGED if changed else Reading.UNCHANGED), current
 
     def _is_later_than_first_attempt(self, current: Content, answer: Answer) -> bool:

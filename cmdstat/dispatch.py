@@ -41,7 +41,6 @@ def dispatch(
     Raises `ConfigurationError` if the journal cannot be written before anything is sent; after
     that, a journal that fails is reported beside the record.
     """
-    own_doing = journal.last_content(update.id, origin.base_url)
     number = journal.begin(update, origin)
     delivery = Delivery(
         update,
@@ -49,7 +48,7 @@ def dispatch(
         interruption,
         policy=policy,
         clock=clock,
-        own_doing=own_doing,
+        own_doing=lambda: journal.content_before(number, update.id, origin.base_url),
         watch=watch,
     )
     try:

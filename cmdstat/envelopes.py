@@ -20,7 +20,7 @@ from cmdstat.instants import parse_http_date
 
 DEEPEST_NESTING = 100
 CHECK_BASE_URL = "check the base URL: cmdstat profile show"
-_DIGITS = re.compile(r"[0-9]{1,9}")
+_DIGITS = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,10 +80,7 @@ class _Output:
         deadline = time.monotonic() + SECONDS
         pause = 0.001
         while (status := self._process.poll()) is None:
-            if len(self._held) > _MOST_OUTPUT:
-                raise ConfigurationError(
-                    f"{program} printed more than 64 KiB", "its first line must be the key"
-                )
+            self._refuse_flood(program)
             if time.monotonic() > deadline:
                 raise ConfigurationError(
                     f"{program} was not done within {SECONDS:g} seconds, and was ended",
@@ -93,6 +90,7 @@ class _Output:
             time.sleep(pause)
             pause = min(0.02, pause * 2)
         self._thread.join(0.5)
+        self._refuse_flood(program)
         return status
 
     def first_line(self, program: str) -> str:
@@ -101,11 +99,18 @@ class _Output:
             return line[: LONGEST_KEY * 2].decode()
         raise ConfigurationError(f"{program} printed something that is not text", "run it by hand")
 
+    def _refuse_flood(self, program: str) -> None:
+        if len(self._held) > _MOST_OUTPUT:
+            raise ConfigurationError(
+                f"{program} printed more than 64 KiB", "its first line must be the key"
+            )
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         while len(self._held) <= _MOST_OUTPUT:
             part = os.read(self._process.stdout.fileno(), 65536)
             if not part:
+                self._process.stdout.close()
                 break
             self._held += part
 

@@ -1,18 +1,16 @@
-"""Where a key comes from: the environment's two variables, or a profile's own source.
+"""Where a key comes from: the environment's two variables, or one of a profile's four sources.
 
-The order is the design's (§1): `CMDSTAT_API_KEY`, `CMDSTAT_API_KEY_FILE`, then the profile's
+The order is the design's (§1): `CMDSTAT_API_KEY`, `CMDSTAT_API_KEY_FILE`, then the profile's own
 source. Only the one that is chosen is ever touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from cmdstat.base_urls import origin
-from cmdstat.credentials import BoundKey, CredentialFile, how_to_store
 from cmdstat.errors import ConfigurationError
 from cmdstat.keys import MASK, ApiKey, read_key_file
 
@@ -37,8 +35,8 @@ class KeySource:
     argument: str = ""
 
     @property
-    def holds_key(self) -> bool:
-        """Whether cmdstat stores the key there, bound to an origin, and removes it again."""
+    def is_store(self) -> bool:
+        """Whether cmdstat keeps the key there, bound to an origin, and removes it again."""
         return self.kind in (KeyKind.STORED, KeyKind.KEYRING)
 
     @property
@@ -56,6 +54,11 @@ class KeyDescription:
     problem: ConfigurationError | None = None
 
 
+def how_to_store(profile: str) -> str:
+    """The command that stores a profile's key anew."""
+    return f"cmdstat profile set {profile} --api-key-stdin"
+
+
 def environment_key_name(env: Mapping[str, str]) -> str | None:
     """The variable that the environment's key comes from, or None; an empty one is unset."""
     return next((name for name in (KEY_VARIABLE, KEY_FILE_VARIABLE) if env.get(name)), None)
@@ -69,64 +72,27 @@ def environment_key(env: Mapping[str, str]) -> ApiKey:
     return read_key_file(Path(env[KEY_FILE_VARIABLE]), KEY_FILE_VARIABLE)
 
 
-def profile_key(
-    source: KeySource,
-    *,
-    profile: str,
-    base_url: str,
-    credentials: CredentialFile,
-    env: Mapping[str, str],
-) -> ApiKey:
-    """A profile's key, for use at its base URL.
-
-    Raises `ConfigurationError` if it cannot be had, or was stored for another place.
-    """
-    if source.kind is KeyKind.VARIABLE:
-        text = env.get(source.argument)
-        if not text:
-            raise ConfigurationError(
-                f"profile {profile} takes its key from the variable {source.argument},"
-                " which is not set",
-                f"set {source.argument} or CMDSTAT_API_KEY",
-            )
-        return ApiKey.parse(text, source.argument)
-    if source.kind is KeyKind.COMMAND:
-        from cmdstat.key_helper import run_helper
-
-        return run_helper(source.argument)
-    bound = find_stored(source.kind, profile, credentials)
-    if bound is None:
+def variable_key(name: str, profile: str, env: Mapping[str, str]) -> ApiKey:
+    """The key in the variable that a profile names. Raises `ConfigurationError`."""
+    text = env.get(name)
+    if not text:
         raise ConfigurationError(
-            f"no key is stored for profile {profile} ({source.words})",
-            f"store one: {how_to_store(profile)}",
+            f"profile {profile} takes its key from the variable {name}, which is not set",
+            f"set {name}, or {KEY_VARIABLE}",
         )
-    return bound.for_origin(origin(base_url), profile)
+    return ApiKey.parse(text, name)
 
 
-def find_stored(kind: KeyKind, profile: str, credentials: CredentialFile) -> BoundKey | None:
-    """The key that cmdstat stored for a profile, wherever the profile says, or None."""
-    if kind is KeyKind.STORED:
-        return credentials.find(profile)
-    from cmdstat import system_keyring
-
-    return system_keyring.find(profile)
-
-
-def describe_key(
-    source: KeySource,
-    *,
-    profile: str,
-    base_url: str,
-    credentials: CredentialFile,
-    env: Mapping[str, str],
-) -> KeyDescription:
-    """A profile's key, masked. A keyring is not opened and no helper is run just to be shown."""
+def describe(source: KeySource, key: Callable[[], ApiKey]) -> KeyDescription:
+    """A key masked, for showing. No keyring is opened and no helper is run just for that."""
     if source.kind in (KeyKind.KEYRING, KeyKind.COMMAND):
         return KeyDescription(MASK, source.words)
+    return described(source.words, key)
+
+
+def described(source: str, key: Callable[[], ApiKey]) -> KeyDescription:
+    """A key that costs nothing to read, masked; the problem with it, if it cannot be had."""
     try:
-        key = profile_key(
-            source, profile=profile, base_url=base_url, credentials=credentials, env=env
-        )
+        return KeyDescription(key().masked, source)
     except ConfigurationError as problem:
-        return KeyDescription("", source.words, problem)
-    return KeyDescription(key.masked, source.words)
+        return KeyDescription("", source, problem)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TextIO
 
 from cmdstat.foreign import clean, to_json
+from cmdstat.models import CONTENT_FIELDS
 
 Item = Mapping[str, Any]
 
@@ -32,17 +33,13 @@ class CsvShape(NamedTuple):
     flatten: Callable[[Item], dict[str, str]]
 
 
-_CONTENT_COLUMNS = (
-    "id", "request", "device", "state", "reason", "created_at", "updated_at", "command_meta",
-)  # fmt: skip
-
 _RECORD_PATHS: dict[str, tuple[str, ...]] = {
     "n": ("n",),
     "id": ("id",),
     "state": ("requested", "state"),
     "reason": ("requested", "reason"),
     **{name: (name,) for name in ("outcome", "http_status", "code", "message")},
-    **{f"content.{name}": ("content", name) for name in _CONTENT_COLUMNS},
+    **{f"content.{name}": ("content", name) for name in CONTENT_FIELDS},
     "before.state": ("before", "state"),
     "confirmed": ("confirmed",),
     **{f"error.{name}": ("error", name) for name in ("kind", "message", "hint")},
@@ -68,11 +65,11 @@ def flatten_content(content: Item) -> dict[str, str]:
 
     Unknown fields are left out for the reason that `flatten_record` gives.
     """
-    return {column: _cell(content.get(column)) for column in _CONTENT_COLUMNS}
+    return {column: _cell(content.get(column)) for column in CONTENT_FIELDS}
 
 
 RECORD = CsvShape(tuple(_RECORD_PATHS), flatten_record)
-CONTENT = CsvShape(_CONTENT_COLUMNS, flatten_content)
+CONTENT = CsvShape(CONTENT_FIELDS, flatten_content)
 
 
 def flat(*columns: str) -> CsvShape:

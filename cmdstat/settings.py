@@ -29,6 +29,7 @@ class SettingRule:
     `parse` makes the value from a text (command line, variable), `accept` from a value of the
     configuration file or a flag; both raise `UsageError` with a message that starts with what is
     wrong, not with the setting's name. `variable` and `flag` are "" where there is none.
+    `fallback_variables` are other programs' variables, which the profile overrides.
     """
 
     name: str
@@ -38,6 +39,7 @@ class SettingRule:
     default: Any = None
     variable: str = ""
     flag: str = ""
+    fallback_variables: tuple[str, ...] = ()
 
 
 def _accept_text(value: object) -> str:
@@ -108,7 +110,7 @@ SETTINGS: tuple[SettingRule, ...] = (
     ),
     SettingRule(
         "ca_bundle", "certificates to trust, a PEM file, in place of the usual ones",
-        _parse_file, _accept_text,
+        _parse_file, _accept_text, fallback_variables=("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     ),
     SettingRule(
         "client_cert", "certificate and private key to show to the server, one PEM file",

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cmdstat.credentials import BoundKey, how_to_store
+from cmdstat.credentials import BoundKey
 from cmdstat.errors import ConfigurationError
 from cmdstat.foreign import excerpt
+from cmdstat.key_sources import how_to_store
 from cmdstat.keys import ApiKey
 
 SOURCE = "system keyring"
@@ -44,10 +46,7 @@ def find(profile: str) -> BoundKey | None:
 
 def store(profile: str, key: ApiKey, origin: str) -> None:
     """Keep a key for a profile, and see that it can be read back. Raises `ConfigurationError`."""
-    try:
-        _send("store", profile, f"{origin} {key.reveal()}")
-    except ConfigurationError as error:
-        raise ConfigurationError(key.redact(error.message), error.hint) from None
+    _send("store", profile, f"{origin} {key.reveal()}", redact=key.redact)
 
 
 def remove(profile: str) -> bool:
@@ -55,7 +54,9 @@ def remove(profile: str) -> bool:
     return bool(_send("remove", profile).get("found"))
 
 
-def _send(errand: str, name: str, secret: str = "") -> dict[str, Any]:
+def _send(
+    errand: str, name: str, secret: str = "", *, redact: Callable[[str], str] = str
+) -> dict[str, Any]:
     """Run one errand in a child process and return its answer.
 
     The child has no terminal, so a backend that would ask for a password fails, and does not hang.
@@ -82,10 +83,10 @@ def _send(errand: str, name: str, secret: str = "") -> dict[str, Any]:
             ) from None
         finally:
             child.kill()
-    return _answer(output)
+    return _answer(output, redact)
 
 
-def _answer(output: str) -> dict[str, Any]:
+def _answer(output: str, redact: Callable[[str], str]) -> dict[str, Any]:
     try:
         answer = json.loads(output)
         problem = answer.get("problem")
@@ -104,6 +105,6 @@ def _answer(output: str) -> dict[str, Any]:
             f"start one (GNOME Keyring, KWallet, KeePassXC), {_INSTEAD}",
         )
     raise ConfigurationError(
-        f"the system keyring failed: {excerpt(str(problem))}",
+        f"the system keyring failed: {excerpt(redact(str(problem)))}",
         f"see whether it is unlocked, {_INSTEAD}",
     )

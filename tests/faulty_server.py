@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import select
 import socket
 import ssl
 import struct
@@ -327,6 +328,10 @@ def answer(
     return step
 
 
+AT_ONCE = [("Retry-After", "0")]
+"""Headers that spare a test the backoff."""
+
+
 def status_now(exchange: Exchange) -> dict[str, object]:
     """A body for `answer`: the status as it is when the answer leaves."""
     return envelope(exchange.server.status)
@@ -340,6 +345,10 @@ def behave(exchange: Exchange) -> None:
 
 show = answer(200, status_now)
 """Answer with the status without applying anything."""
+
+
+busy = answer(503, headers=AT_ONCE)
+"""A doubtful answer, after which the next request may leave at once."""
 
 
 def forever(step: Step) -> Step:
@@ -413,14 +422,19 @@ def close(exchange: Exchange) -> None:
     exchange.hang_up()
 
 
-def then_close(step: Step) -> Step:
-    """Answer, then close the connection without having said so: it breaks at its reuse."""
+def then(first: Step, second: Step) -> Step:
+    """One step after the other."""
 
     def both(exchange: Exchange) -> None:
-        step(exchange)
-        exchange.hang_up()
+        first(exchange)
+        second(exchange)
 
     return both
+
+
+def then_close(step: Step) -> Step:
+    """Answer, then close the connection without having said so: it breaks at its reuse."""
+    return then(step, close)
 
 
 def silence(exchange: Exchange) -> None:
@@ -433,6 +447,23 @@ def silence(exchange: Exchange) -> None:
         except TimeoutError:
             continue
     raise Hangup
+
+
+def tunnel(exchange: Exchange) -> None:
+    """What a proxy does on CONNECT: pass bytes on, both ways, until either side has enough."""
+    host, _, port = exchange.seen.path.rpartition(":")
+    with socket.create_connection((host, int(port)), 5) as there:
+        exchange.send(b"HTTP/1.1 200 Connected\r\n\r\n")
+        pipes = {exchange.socket: there, there: exchange.socket}
+        while not exchange.server.ending.is_set():
+            readable, _, _ = select.select(list(pipes), [], [], 0.2)
+            for each in readable:
+                data = each.recv(1 << 16)
+                if not data:
+                    raise Hangup
+                if each is exchange.socket:
+                    exchange.server.received += data
+                pipes[each].sendall(data)
 
 
 def raw(data: bytes, *, reset_after: bool = False) -> Step:

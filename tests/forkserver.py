@@ -131,6 +131,10 @@ def _become(run: dict[str, Any], files: list[int]) -> None:
     for number, each in enumerate(files):
         os.dup2(each, number)
     os.closerange(3, 256)
+    # New stream objects, since the old ones remember what kind of file they were made on.
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, "utf-8", "backslashreplace", closefd=False)
     sys.argv = ["cmdstat", *run["args"]]
     sys.path[0] = run["cwd"]
 

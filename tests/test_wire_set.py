@@ -9,12 +9,14 @@ from urllib.parse import unquote
 
 import pytest
 from faulty_server import (
+    AT_ONCE,
     FaultyServer,
     Step,
     after,
     answer,
     applied,
     behave,
+    busy,
     close,
     forever,
     later_on,
@@ -25,6 +27,7 @@ from faulty_server import (
     show,
     silence,
     status_now,
+    then,
     then_close,
 )
 from harness import KEY, Home
@@ -130,7 +133,9 @@ def test_id_stays_one_path_segment(home, server, command_id):
     assert unquote(match[1]) == command_id
 
 
-@pytest.mark.parametrize("command_id", ["", ".", "..", "a\nb", "a\x1b[31m", " a", "a ", "\u0085"])
+@pytest.mark.parametrize(
+    "command_id", ["", ".", "..", "a\nb", "a\x1b[31m", " a", "a ", "\u0085", "\udcff"]
+)
 def test_impossible_id_sends_nothing(home, server, command_id):
     """An id that no path can carry is a usage error, and no request leaves."""
     result = home.run("set", "-o", "json", "--", command_id, "success")
@@ -176,7 +181,7 @@ def test_content_may_lack_any_field(set_state, server, content):
 # Answers that are final at once.
 
 
-@pytest.mark.parametrize("status", [400, 402, 404, 405, 409, 410, 413, 418, 422, 451, 499])
+@pytest.mark.parametrize("status", [400, 402, 404, 409, 422, 451, 499])
 def test_4xx_is_refused_at_once(set_state, server, status):
     """Any other 4xx is final: one request, exit 5, the server's code and message in the record."""
     server.on("PUT", forever(answer(status, {"code": 4711, "message": "no such luck"})))
@@ -206,7 +211,7 @@ def test_refused_key(set_state, server, status):
     assert server.methods == ["PUT"]
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404])
+@pytest.mark.parametrize("status", [400, 401])
 @pytest.mark.parametrize(
     "body",
     [
@@ -222,6 +227,21 @@ def test_error_status_decides_whatever_its_body(set_state, server, status, body)
     assert result.exit == (4 if status in (401, 403) else 5)
     assert result.record["http_status"] == status
     assert server.methods == ["PUT"]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(302, "refused"), (400, "refused"), (401, "unauthorized")]
+)
+@pytest.mark.parametrize("broken", ["cut-short", "reset", "silent"])
+def test_final_status_with_a_broken_body(set_state, server, status, outcome, broken):
+    """A final status whose body breaks off is final, or in doubt, and never half of each."""
+    after_it = {"cut-short": close, "reset": reset, "silent": silence}[broken]
+    server.on("PUT", forever(then(answer(status, "{", length=1000), after_it)))
+    result = set_state(timeout=0.5)
+    record = result.record  # its exit code and its outcome agree
+    assert record["outcome"] in (outcome, "unknown")
+    assert record["error"]["kind"] == record["outcome"]
+    assert server.methods == (["PUT", "GET"] if record["outcome"] == "unknown" else ["PUT"])
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -246,7 +266,7 @@ def test_redirect_of_the_read_back_is_not_followed(set_state, server, other_serv
     assert other_server.connections == 0
 
 
-@pytest.mark.parametrize("status", [300, 304, 302])
+@pytest.mark.parametrize("status", [300, 304])
 def test_redirect_without_location(set_state, server, status):
     """A 3xx that points nowhere is refused all the same."""
     server.on("PUT", forever(answer(f"HTTP/1.1 {status} Odd", b"")))
@@ -260,7 +280,7 @@ def test_redirect_without_location(set_state, server, status):
 @pytest.mark.parametrize("status", [408, 429])
 def test_status_that_changed_nothing_is_sent_again(set_state, server, status):
     """408 and 429 changed nothing: the same request leaves again, without a read."""
-    server.on("PUT", answer(status), answer(status))
+    server.on("PUT", answer(status), answer(status))  # without a Retry-After: the backoff
     record = set_state("--reason", "x", retries=2).record
     assert (record["outcome"], record["attempts"], record["confirmed"]) == ("updated", 3, None)
     assert server.methods == ["PUT"] * 3
@@ -272,7 +292,7 @@ def test_status_that_changed_nothing_is_sent_again(set_state, server, status):
 
 def test_408_used_up_is_refused(set_state, server):
     """408 until the attempts are used up ends as refused."""
-    server.on("PUT", forever(answer(408)))
+    server.on("PUT", forever(answer(408, headers=AT_ONCE)))
     result = set_state(retries=1)
     assert (result.record["outcome"], result.exit) == ("refused", 5)
     assert result.record["attempts"] == 2
@@ -281,7 +301,7 @@ def test_408_used_up_is_refused(set_state, server):
 
 def test_429_used_up_is_server_error(set_state, server):
     """429 until the attempts are used up ends as the server's failure."""
-    server.on("PUT", forever(answer(429)))
+    server.on("PUT", forever(answer(429, headers=AT_ONCE)))
     result = set_state(retries=1)
     assert (result.record["outcome"], result.exit) == ("server_error", 6)
     assert (result.record["attempts"], result.record["http_status"]) == (2, 429)
@@ -291,11 +311,11 @@ def test_429_used_up_is_server_error(set_state, server):
 @pytest.mark.parametrize("as_date", [False, True])
 def test_retry_after_wins_over_the_backoff(set_state, server, as_date):
     """`Retry-After`, in seconds or as a date, says when the next attempt leaves."""
-    wait = formatdate(server.now() + 3, usegmt=True) if as_date else "2"
+    wait = formatdate(server.now() + 2, usegmt=True) if as_date else "1"
     server.on("PUT", answer(429, headers=[("Retry-After", wait)]))
     assert set_state(retries=1).record["outcome"] == "updated"
     first, second = (each.at for each in server.puts)
-    assert 1.2 < second - first < 4
+    assert 0.9 < second - first < 3
 
 
 @pytest.mark.parametrize(
@@ -312,17 +332,15 @@ def test_long_retry_after_ends_the_attempts(set_state, server, wait):
     assert result.seconds < 5
 
 
-def test_long_retry_after_is_named(set_state, server):
+@pytest.mark.parametrize("status", [408, 429, 503])
+def test_long_retry_after_is_named(set_state, server, status):
     """The error says how long the server asked to wait."""
-    server.on("PUT", forever(answer(429, headers=[("Retry-After", "900")])))
+    server.on("PUT", forever(answer(status, headers=[("Retry-After", "900")])))
     error = set_state(retries=1).record["error"]
     assert re.search(r"\b900\b|\b15 min", error["message"] + error["hint"])
 
 
-@pytest.mark.parametrize(
-    "wait",
-    ["-5", "soon", "", "1e9x", "nan", "inf", "1_0", "0x20", "Mon, 99 Foo 2026", "\xb2", "-1e400"],
-)
+@pytest.mark.parametrize("wait", ["-5", "", "nan", "inf", "1_0", "Mon, 99 Foo 2026", "\xb2"])
 def test_junk_retry_after_leaves_the_backoff(set_state, server, wait):
     """A `Retry-After` that says nothing sensible neither stalls nor breaks anything."""
     server.on("PUT", answer(429, headers=[("Retry-After", wait)]))
@@ -388,16 +406,16 @@ def test_plain_http_beyond_loopback(home):
 # Doubtful answers: read back before anything else.
 
 DOUBTFUL: dict[str, Step] = {
-    "500": answer(500),
-    "502": answer(502, "<html>bad gateway</html>", media="text/html"),
-    "503": answer(503),
-    "504": answer(504, b""),
-    "599": answer(599),
-    "201": answer(201, status_now),
-    "202": answer(202),
-    "204": answer("HTTP/1.1 204 No Content", b""),
-    "206": answer(206, status_now),
-    "200-empty": answer(200, b""),
+    "500": answer(500, headers=AT_ONCE),
+    "502": answer(502, "<html>bad gateway</html>", AT_ONCE, media="text/html"),
+    "503": busy,
+    "504": answer(504, b"", AT_ONCE),
+    "599": answer(599, headers=AT_ONCE),
+    "201": answer(201, status_now, AT_ONCE),
+    "202": answer(202, headers=AT_ONCE),
+    "204": answer("HTTP/1.1 204 No Content", b"", AT_ONCE),
+    "206": answer(206, status_now, AT_ONCE),
+    "200-empty": answer(200, b"", AT_ONCE),
     "reset": reset,
     "close": close,
     "cut-short": then_close(answer(200, status_now, length=100_000)),
@@ -426,7 +444,8 @@ def test_not_applied_is_sent_again(set_state, server, name):
     assert_read_before_each_put(server)
     first, second = server.puts
     assert first.body == second.body
-    assert 0.2 < second.at - first.at < 1.5
+    if name in ("reset", "close", "cut-short"):
+        assert 0.2 < second.at - first.at < 1.5
 
 
 @pytest.mark.parametrize("name", DOUBTFUL)
@@ -529,7 +548,7 @@ def test_changed_by_somebody_else(set_state, server, skew, change):
     """Changed after the first attempt, on the server's clock: nothing more is sent, unknown."""
     server.skew = skew
     server.reset_status()
-    server.on("PUT", meanwhile(change, answer(503)))
+    server.on("PUT", meanwhile(change, busy))
     result = set_state(retries=2)
     assert (result.record["outcome"], result.exit) == ("unknown", 10)
     assert (result.record["attempts"], server.methods.count("PUT")) == (1, 1)
@@ -544,7 +563,7 @@ def test_old_state_is_sent_over(set_state, server, skew, state):
     """What was there before the first attempt is nobody's change, final or not."""
     server.skew = skew
     server.reset_status(state=state, updated_at=server.timestamp(-9))
-    server.on("PUT", answer(503))
+    server.on("PUT", busy)
     assert set_state(retries=1).record["outcome"] == "updated"
     assert_read_before_each_put(server)
 
@@ -554,7 +573,7 @@ def test_five_seconds_of_slack(set_state, server, skew):
     """A change within 5 s before the first attempt counts as after it: clocks are not that good."""
     server.skew = skew
     server.reset_status(state="Command Initiated", updated_at=server.timestamp(-2))
-    server.on("PUT", answer(503))
+    server.on("PUT", busy)
     assert set_state(retries=1).record["outcome"] == "unknown"
     assert server.methods.count("PUT") == 1
 
@@ -567,16 +586,26 @@ def test_updated_at_in_another_time_zone(set_state, server, offset):
     zone = datetime.fromisoformat(f"2026-01-01T00:00:00{offset}").tzinfo
     there = datetime.fromtimestamp(server.now() - 60, zone).isoformat()
     server.reset_status(state="Command Cancelled", updated_at=there)
-    server.on("PUT", answer(503))
+    server.on("PUT", busy)
     assert set_state(retries=1).record["outcome"] == "updated"
 
 
-@pytest.mark.parametrize("state", ["Command Failure", "Command TimeOut", "Command Cancelled"])
-@pytest.mark.parametrize("updated_at", [None, "yesterday", 5, "2026-11-23", "", ["x"], "9" * 5000])
+@pytest.mark.parametrize(
+    ("state", "updated_at"),
+    [
+        ("Command Failure", None),
+        ("Command TimeOut", "yesterday"),
+        ("Command Cancelled", 5),
+        ("Command Failure", "2026-11-23"),
+        ("Command TimeOut", ""),
+        ("Command Cancelled", ["x"]),
+        ("Command Failure", "9" * 5000),
+    ],
+)
 def test_final_state_without_a_usable_time(set_state, server, state, updated_at):
     """Where `updated_at` does not tell, a final state counts as somebody else's."""
     server.reset_status(state=state, updated_at=updated_at)
-    server.on("PUT", answer(503))
+    server.on("PUT", busy)
     result = set_state(retries=1)
     assert result.record["outcome"] == "unknown"
     assert state in result.error["hint"]
@@ -587,7 +616,7 @@ def test_final_state_without_a_usable_time(set_state, server, state, updated_at)
 def test_other_state_without_a_usable_time(set_state, server, updated_at):
     """Where `updated_at` does not tell, a state that is not final does not stop a retry."""
     server.reset_status(updated_at=updated_at)
-    server.on("PUT", answer(503))
+    server.on("PUT", busy)
     assert set_state(retries=1).record["outcome"] == "updated"
     assert_read_before_each_put(server)
 
@@ -600,7 +629,7 @@ def test_no_usable_date(set_state, server, date, state, sent_again):
     """Without the server's clock a final state counts as somebody else's, another does not."""
     server.date = date
     server.reset_status(state=state)
-    server.on("PUT", answer(503))
+    server.on("PUT", busy)
     record = set_state(retries=1).record
     assert record["outcome"] == ("updated" if sent_again else "unknown")
     assert server.methods.count("PUT") == 1 + sent_again
@@ -618,7 +647,7 @@ def test_changed_during_the_wait(set_state, server, change):
 
 def test_changed_between_two_doubtful_attempts(set_state, server):
     """A change that comes with the second failure is not overwritten by the third attempt."""
-    server.on("PUT", answer(503), meanwhile(cancelled_by_somebody, answer(503)))
+    server.on("PUT", busy, meanwhile(cancelled_by_somebody, busy))
     record = set_state(retries=2).record
     assert record["outcome"] == "unknown"
     assert server.methods.count("PUT") == 2
@@ -627,7 +656,7 @@ def test_changed_between_two_doubtful_attempts(set_state, server):
 
 def test_changed_while_a_later_attempt_is_limited(set_state, server):
     """Once one attempt was in doubt, no later one leaves unread, a 429 in between or not."""
-    server.on("PUT", answer(503), meanwhile(cancelled_by_somebody, answer(429)))
+    server.on("PUT", busy, meanwhile(cancelled_by_somebody, answer(429, headers=AT_ONCE)))
     record = set_state(retries=2).record
     assert record["outcome"] == "unknown"
     assert server.methods.count("PUT") == 2
@@ -637,7 +666,7 @@ def test_changed_while_a_later_attempt_is_limited(set_state, server):
 @pytest.mark.parametrize("final", ["Command Success", "Command Failure"])
 def test_same_state_by_somebody_else_counts_as_done(set_state, server, final):
     """What shows what was asked for is done, whoever did it; another final state is not."""
-    server.on("PUT", meanwhile(lambda s: s.change(state=final), answer(503)))
+    server.on("PUT", meanwhile(lambda s: s.change(state=final), busy))
     record = set_state().record
     assert record["outcome"] == ("updated" if final == "Command Success" else "unknown")
 
@@ -653,14 +682,14 @@ def test_same_state_by_somebody_else_counts_as_done(set_state, server, final):
 def test_reason_counts_as_far_as_it_was_given(set_state, server, given, outcome):
     """The read-back compares state and reason as far as they were given, no further."""
     changed = {"state": "Command Success", "reason": "by somebody else"}
-    server.on("PUT", meanwhile(lambda s: s.change(**changed), answer(503)))
+    server.on("PUT", meanwhile(lambda s: s.change(**changed), busy))
     assert set_state(*given, retries=1).record["outcome"] == outcome
     assert server.methods.count("PUT") == 1
 
 
 def test_reason_alone_is_read_back(home, server):
     """An update of the reason alone is confirmed by the reason alone."""
-    server.on("PUT", applied(answer(500)))
+    server.on("PUT", applied(answer(500, headers=AT_ONCE)))
     record = home.run("set", "an-id", "--reason", "why", "-o", "json", "--retries", "0").record
     assert (record["outcome"], record["confirmed"]) == ("updated", "read")
 
@@ -668,23 +697,36 @@ def test_reason_alone_is_read_back(home, server):
 def test_own_earlier_update_is_not_somebody_elses(set_state, server):
     """What the journal recorded last for this id, unchanged, is our own: sent again."""
     assert set_state("--reason", "first", state="in-progress").exit == 0
-    server.on("PUT", answer(503))
+    server.on("PUT", busy)
     record = set_state(retries=1).record
     assert (record["outcome"], record["attempts"]) == ("updated", 2)
-    assert_read_before_each_put(server)
+    assert server.methods == ["PUT", "PUT", "GET", "PUT"]
 
 
 def test_own_earlier_update_learned_by_reading(set_state, server):
     """An update of our own that a read confirmed is our own doing as well."""
-    server.on("PUT", applied(answer(503)), answer(503))
+    server.on("PUT", applied(busy), busy)
     assert set_state("--reason", "first", state="in-progress").record["confirmed"] == "read"
     assert set_state(retries=1).record["outcome"] == "updated"
+
+
+def test_own_earlier_final_state_without_a_time(set_state, server):
+    """Our own final state is our own where no `updated_at` tells it apart, too."""
+    server.on("PUT", applied(meanwhile(without_its_time, show)))
+    assert set_state(state="failure").exit == 0
+    server.on("PUT", busy)
+    assert set_state(retries=1).record["outcome"] == "updated"
+    assert server.methods == ["PUT", "PUT", "GET", "PUT"]
+
+
+def without_its_time(server: FaultyServer) -> None:
+    del server.status["updated_at"]
 
 
 def test_change_after_our_own_update(set_state, server):
     """Changed since our own earlier update: somebody else's, even within the same second."""
     assert set_state(state="in-progress").exit == 0
-    server.on("PUT", meanwhile(progressed, answer(503)))
+    server.on("PUT", meanwhile(progressed, busy))
     assert set_state(retries=1).record["outcome"] == "unknown"
     assert server.methods == ["PUT", "PUT", "GET"]
 
@@ -694,7 +736,7 @@ def test_own_update_of_another_server_is_not_ours(set_state, server, other_serve
     other_server.status = server.status = server.status | {"updated_at": server.timestamp()}
     other_server.on("PUT", forever(show))
     assert set_state(env={"CMDSTAT_BASE_URL": other_server.base_url}).exit == 0
-    server.on("PUT", answer(503))
+    server.on("PUT", busy)
     assert set_state(retries=1).record["outcome"] == "unknown"
     assert server.methods.count("PUT") == 1
 
@@ -705,8 +747,8 @@ def test_own_update_of_another_server_is_not_ours(set_state, server, other_serve
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
 def test_status_cannot_be_read(set_state, server, status):
     """A read-back that is refused or fails leaves the update unknown, and nothing is sent again."""
-    server.on("PUT", forever(answer(503)))
-    server.on("GET", forever(answer(status)))
+    server.on("PUT", forever(busy))
+    server.on("GET", forever(answer(status, headers=AT_ONCE)))
     result = set_state(retries=1)
     assert (result.record["outcome"], result.exit) == ("unknown", 10)
     assert result.record["content"] is None
@@ -718,7 +760,7 @@ def test_status_cannot_be_read(set_state, server, status):
 @pytest.mark.parametrize("get", [silence, reset, close], ids=["silence", "reset", "close"])
 def test_read_back_breaks(set_state, server, get):
     """A read-back that never comes back leaves the update unknown, in bounded time."""
-    server.on("PUT", forever(applied(answer(500))))
+    server.on("PUT", forever(applied(answer(500, headers=AT_ONCE))))
     server.on("GET", forever(get))
     result = set_state(timeout=0.5)
     assert result.record["outcome"] == "unknown"
@@ -726,10 +768,14 @@ def test_read_back_breaks(set_state, server, get):
     assert result.seconds < 5
 
 
-@pytest.mark.parametrize("get", [answer(500), answer(429), reset], ids=["500", "429", "reset"])
+@pytest.mark.parametrize(
+    "get",
+    [answer(500, headers=AT_ONCE), answer(429, headers=AT_ONCE), reset],
+    ids=["500", "429", "reset"],
+)
 def test_read_back_fails_once(set_state, server, get):
     """A read-back is tried again like any request that may pass."""
-    server.on("PUT", applied(answer(500)))
+    server.on("PUT", applied(answer(500, headers=AT_ONCE)))
     server.on("GET", get)
     record = set_state(retries=2).record
     assert (record["outcome"], record["confirmed"]) == ("updated", "read")
@@ -739,11 +785,20 @@ def test_read_back_fails_once(set_state, server, get):
 # Several failures in a row.
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 408, 429, 500, 503])
+@pytest.mark.parametrize("status", [400, 503])
 def test_a_time_out_stays_in_doubt(set_state, server, status):
     """No later failure talks away that the first attempt may still take effect."""
     server.on("PUT", silence, forever(answer(status)))
     result = set_state(retries=1, timeout=0.5)
+    assert (result.record["outcome"], result.exit) == ("unknown", 10)
+    assert_read_before_each_put(server)
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 404, 408, 429, 500])
+def test_an_unusable_2xx_stays_in_doubt(set_state, server, status):
+    """The same for an attempt that was answered, but not by what says that it is done."""
+    server.on("PUT", answer(202, headers=AT_ONCE), forever(answer(status)))
+    result = set_state(retries=1)
     assert (result.record["outcome"], result.exit) == ("unknown", 10)
     assert_read_before_each_put(server)
 
@@ -764,14 +819,14 @@ def test_applied_although_the_repeat_was_refused(set_state, server):
 
 def test_5xx_and_then_limited(set_state, server):
     """A 5xx, read as unchanged, and then 429 to the end is the server's failure."""
-    server.on("PUT", answer(503), forever(answer(429)))
+    server.on("PUT", busy, forever(answer(429, headers=AT_ONCE)))
     assert set_state(retries=1).record["outcome"] == "server_error"
     assert_read_before_each_put(server)
 
 
 def test_unreachable_and_then_applied_and_lost(home, server):
     """Attempts that never arrived and one that was lost: the read settles it."""
-    server.on("PUT", answer(429), applied(reset))
+    server.on("PUT", answer(429, headers=AT_ONCE), applied(reset))
     record = home.run("set", "an-id", "success", "-o", "json", "--retries", "1").record
     assert (record["outcome"], record["confirmed"], record["attempts"]) == ("updated", "read", 2)
 
@@ -808,19 +863,19 @@ def test_retries_default_to_three(home, server):
 
 @pytest.mark.parametrize("variable", ["HOME", "NETRC"])
 def test_netrc_does_not_replace_the_key(home: Home, server, variable):
-    """A `netrc` entry for the host changes nothing: the key is what leaves."""
+    """A `netrc` entry for the host changes nothing: the key is what leaves, in reads too."""
     file = home.path / (".netrc" if variable == "HOME" else "elsewhere")
     file.write_text("machine 127.0.0.1 login somebody password else\ndefault login a password b\n")
     file.chmod(0o600)
     env = {"NETRC": str(file)} if variable == "NETRC" else {}
-    server.on("PUT", answer(503))
+    server.on("PUT", busy)
     assert home.run("set", "an-id", "success", "-o", "json", env=env).exit == 0
     assert {each.headers["authorization"] for each in server.requests} == {f"Bearer {KEY}"}
 
 
 def test_verbose_redacts_the_key(set_state, server):
     """`-v` tells of requests, answers and retries on stderr, and never of the key."""
-    server.on("PUT", answer(503, headers=[("X-Echo", f"Bearer {KEY}")]))
+    server.on("PUT", answer(503, headers=[*AT_ONCE, ("X-Echo", f"Bearer {KEY}")]))
     result = set_state("-v", retries=1)
     assert result.record["outcome"] == "updated"
     assert "PUT" in result.stderr
@@ -855,6 +910,41 @@ def test_key_that_no_header_can_carry(home, server, key):
     assert result.exit == 3
     assert key not in result.stdout + result.stderr
     assert server.connections == 0
+
+
+@pytest.mark.parametrize("end", ["/", "//"])
+def test_base_url_may_end_in_slashes(set_state, server, end):
+    """A base URL that ends in a slash makes no other address of it."""
+    assert set_state(env={"CMDSTAT_BASE_URL": server.base_url + end}).exit == 0
+    assert server.puts[0].path == "/api/commands/v0/status/an-id/"
+
+
+@pytest.mark.parametrize("user", ["user:pa55word@", ""])
+@pytest.mark.parametrize("end", ["", "?x=y", "#z"])
+def test_base_url_with_more_in_it(set_state, server, user, end):
+    """A base URL with a user, a query or a fragment is refused, or they change nothing."""
+    base_url = server.base_url.replace("//", "//" + user) + end
+    result = set_state(env={"CMDSTAT_BASE_URL": base_url})
+    assert result.exit in (0, 2, 3)
+    assert "pa55word" not in result.stdout + result.stderr
+    for each in server.requests:
+        assert each.path == "/api/commands/v0/status/an-id/"
+        assert each.headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_reason_that_is_no_text(set_state, server):
+    """A reason that is not UTF-8 is a usage error, and no request leaves."""
+    assert set_state("--reason", "caf\udce9").exit == 2
+    assert server.connections == 0
+
+
+def test_waiting_is_told_on_a_terminal(home, server):
+    """On a terminal, a wait of more than a second says why, and which attempt of how many."""
+    server.on("PUT", answer(503, headers=[("Retry-After", "2")]))
+    shown = home.run("set", "an-id", "success", "--retries", "1", tty=True)
+    assert shown.exit == 0
+    assert re.search(r"503.*attempt 2 of 2", shown.stdout)
+    assert "Command Success" in shown.stdout
 
 
 def test_key_of_a_profile_stays_with_its_address(home, server, other_server):

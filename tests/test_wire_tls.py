@@ -12,11 +12,13 @@ from faulty_server import (
     answer,
     applied,
     behave,
+    busy,
     close,
     forever,
     raw,
     reset,
     silence,
+    tunnel,
 )
 from harness import KEY
 
@@ -50,7 +52,7 @@ def trusted(authority, tls_server, tmp_path):
 
 def test_trusted_certificate(set_state, tls_server, trusted):
     """With the authority in `REQUESTS_CA_BUNDLE` an update goes through, read-back included."""
-    tls_server.on("PUT", applied(answer(503)))
+    tls_server.on("PUT", applied(busy))
     record = set_state(env=trusted).record
     assert (record["outcome"], record["confirmed"]) == ("updated", "read")
     assert tls_server.requests[0].headers["authorization"] == f"Bearer {KEY}"
@@ -117,7 +119,7 @@ def test_plain_http_on_a_tls_port(set_state, tls_server, trusted):
 def test_tls_on_a_plain_port(set_state, server, trusted):
     """TLS to a plain port fails in the handshake: unreachable, and the key has not left."""
     wrong = server.base_url.replace("http", "https")
-    result = set_state(env=trusted | {"CMDSTAT_BASE_URL": wrong}, timeout=2)
+    result = set_state(env=trusted | {"CMDSTAT_BASE_URL": wrong}, timeout=0.5)
     assert (result.record["outcome"], result.exit) == ("unreachable", 7)
     assert KEY.encode() not in server.received
 
@@ -174,8 +176,9 @@ def proxy(other_server):
     return f"http://127.0.0.1:{other_server.port}"
 
 
-@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
-@pytest.mark.parametrize("status", [403, 502])
+@pytest.mark.parametrize(
+    ("variable", "status"), [("HTTPS_PROXY", 403), ("https_proxy", 502), ("ALL_PROXY", 407)]
+)
 def test_proxy_that_refuses(set_state, tls_server, trusted, other_server, proxy, variable, status):
     """A proxy that refuses to connect: unreachable, and it was never shown the key."""
     other_server.on("CONNECT", forever(answer(status)))
@@ -227,15 +230,50 @@ def test_no_proxy_is_honoured(set_state, tls_server, trusted, other_server, prox
     assert other_server.connections == 0
 
 
-def test_proxy_of_plain_http(set_state, server, other_server, proxy):
-    """A plain request that a proxy loses on the way is in doubt: it may have been passed on."""
-    other_server.on("PUT", forever(close))
-    other_server.on("GET", forever(close))
-    result = set_state(env={"HTTP_PROXY": proxy, "http_proxy": proxy})
-    if other_server.connections:
-        assert (result.record["outcome"], result.exit) == ("unknown", 10)
-    else:  # loopback may be excepted from proxies
-        assert (result.record["outcome"], server.methods) == ("updated", ["PUT"])
+def test_proxy_that_works(set_state, tls_server, trusted, other_server, proxy):
+    """Through a proxy an update goes as without one, and the proxy sees nothing of it."""
+    other_server.on("CONNECT", forever(tunnel))
+    tls_server.on("PUT", applied(busy))
+    address = proxy.replace("//", "//user:pass@")
+    record = set_state(env=trusted | {"HTTPS_PROXY": address}).record
+    assert (record["outcome"], record["confirmed"]) == ("updated", "read")
+    assert tls_server.methods == ["PUT", "GET"]
+    assert other_server.requests[0].path == f"localhost:{tls_server.port}"
+    assert other_server.requests[0].headers["proxy-authorization"] == "Basic dXNlcjpwYXNz"
+    assert "proxy-authorization" not in tls_server.requests[0].headers
+    assert KEY.encode() not in other_server.received
+
+
+def test_proxy_that_works_and_loses(set_state, tls_server, trusted, other_server, proxy):
+    """A connection lost behind a proxy, after the request began to be sent, is in doubt."""
+    other_server.on("CONNECT", forever(tunnel))
+    tls_server.on("PUT", applied(reset))
+    record = set_state(env=trusted | {"HTTPS_PROXY": proxy}).record
+    assert (record["outcome"], record["confirmed"]) == ("updated", "read")
+
+
+def test_handshake_behind_a_proxy_stalls(set_state, tls_server, trusted, other_server, proxy):
+    """A handshake that stalls behind a proxy sent nothing: unreachable, and bounded."""
+    other_server.on("CONNECT", forever(tunnel))
+    tls_server.on("accept", forever(silence))
+    result = set_state(env=trusted | {"HTTPS_PROXY": proxy}, timeout=0.5)
+    assert (result.record["outcome"], result.exit) == ("unreachable", 7)
+    assert result.seconds < 4
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_proxy_of_plain_http(set_state, server, other_server, proxy, lost):
+    """A proxy of plain HTTP is asked by the whole address; what it loses is in doubt."""
+    if lost:
+        other_server.on("PUT", forever(close))
+        other_server.on("GET", forever(close))
+    record = set_state(env={"HTTP_PROXY": proxy, "http_proxy": proxy}).record
+    if server.requests:  # loopback may be excepted from proxies
+        assert (record["outcome"], other_server.connections) == ("updated", 0)
+    else:
+        assert record["outcome"] == ("unknown" if lost else "updated")
+        whole = f"{server.base_url}/commands/v0/status/an-id/"
+        assert other_server.puts[0].path == whole
 
 
 def test_two_runs_at_once_do_not_hinder_each_other(home, tls_server, trusted):

@@ -26,6 +26,7 @@ CREATE TABLE runs (
     run      TEXT PRIMARY KEY,
     started  REAL NOT NULL,          -- seconds since the epoch, as every time here
     ended    REAL,                   -- NULL while anything is left to do
+    ready    INTEGER NOT NULL,       -- 0 while its rows are still being read in
     holder   INTEGER,                -- the byte lock of the process that works on it
     profile  TEXT,
     base_url TEXT NOT NULL,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 from cmdstat.delivery import Ending
@@ -35,20 +36,24 @@ class Origin(NamedTuple):
 
 
 class Journal:
-    """The journal of this machine's updates. One object a process; one writer thread."""
+    """The journal of this machine's updates. One object a process.
+
+    `database` is its connection; other threads than the one that made it take `lock` first.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         """Open the journal, made if it is not there. Raises `ConfigurationError`."""
         self.path = path
         self._clock = clock
-        self._database = open_database(path)
+        self.database = open_database(path)
+        self.lock = Lock()
         self._locks = ByteLocks(path.with_name(path.name + "-holders"))
         self._holder: int | None = None
 
     def close(self) -> None:
         """Close the file and let go of every row held."""
         with suppress(sqlite3.Error):
-            self._database.close()
+            self.database.close()
         self._locks.close()
 
     @property
@@ -60,11 +65,15 @@ class Journal:
                 self._locks.hold(self._holder)
         return self._holder
 
+    def is_held(self, holder: int | None) -> bool:
+        """Whether the process that holds rows under a number is alive."""
+        return holder is not None and self._locks.is_held(holder)
+
     def begin(self, update: StatusUpdate, origin: Origin) -> int:
         """Write down that an update is about to be sent; its number in the journal."""
         holder = self.holder
         with guarded(self.path):
-            cursor = self._database.execute(
+            cursor = self.database.execute(
                 "INSERT INTO updates (id, state, reason, if_state, outcome, holder, sent_at,"
                 " profile, base_url, by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -87,21 +96,24 @@ class Journal:
 
         `at` is the moment of the record's own `at`, in seconds since the epoch.
         """
-        result = {name: getattr(record, name) for name in _RESULT_FIELDS}
         with guarded(self.path):
-            self._database.execute(
+            self.database.execute(
                 "UPDATE updates SET outcome = ?, at = ?, result = ?, holder = NULL WHERE n = ?",
-                (record.outcome.value, at, json.dumps(result), record.n),
+                (record.outcome.value, at, result_of(record), record.n),
             )
 
-    def last_content(self, command_id: str, base_url: str) -> Content | None:
-        """The content that was recorded last for a command of that service: our own doing."""
+    def content_before(self, number: int, command_id: str, base_url: str) -> Content | None:
+        """The content recorded last for a command of a service when row `number` was first sent.
+
+        It is our own earlier doing; what was recorded since then is not looked at.
+        """
         with guarded(self.path):
-            rows = self._database.execute(
+            rows = self.database.execute(
                 "SELECT u.result, coalesce(u.base_url, r.base_url) FROM updates AS u"
                 " LEFT JOIN runs AS r USING (run) WHERE u.id = ? AND u.result IS NOT NULL"
-                " ORDER BY u.n DESC LIMIT 50",
-                (command_id,),
+                " AND u.n != ? AND u.at <= (SELECT sent_at FROM updates WHERE n = ?)"
+                " ORDER BY u.at DESC LIMIT 50",
+                (command_id, number, number),
             )
             for result, recorded_base_url in rows:
                 content = json.loads(result).get("content")
@@ -112,14 +124,19 @@ class Journal:
     def record(self, number: int) -> UpdateRecord | None:
         """One record by its number; None if there is none."""
         with guarded(self.path):
-            self._database.row_factory = sqlite3.Row
-            row = self._database.execute(
+            self.database.row_factory = sqlite3.Row
+            row = self.database.execute(
                 "SELECT u.*, r.profile AS run_profile, r.base_url AS run_base_url, r.by AS run_by"
                 " FROM updates AS u LEFT JOIN runs AS r USING (run) WHERE n = ?",
                 (number,),
             ).fetchone()
-            self._database.row_factory = None
+            self.database.row_factory = None
         return None if row is None else record_of_row(row)
+
+
+def result_of(record: UpdateRecord) -> str:
+    """What a row keeps of a record beyond its own columns, as JSON."""
+    return json.dumps({name: getattr(record, name) for name in _RESULT_FIELDS})
 
 
 def make_record(

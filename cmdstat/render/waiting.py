@@ -73,6 +73,11 @@ class WaitingLine:
         with self._lock:
             self._erase()
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is a terminal that the line is drawn on."""
+        return self._thread is not None
+
     @contextmanager
     def hidden(self) -> Iterator[None]:
         """While this block runs the line is off the screen and stays off."""

@@ -139,6 +139,8 @@ class Server(ThreadingHTTPServer):
 
     def serve_forever(self, poll_interval: float = 0.0) -> None:
         """Take connections until `stop`; it wakes for one or the other and never polls."""
+        if self.stopping.is_set():
+            return
         self.serving = True
         with selectors.DefaultSelector() as selector:
             selector.register(self.socket, selectors.EVENT_READ)

@@ -59,8 +59,9 @@ class Store:
     def open(cls, path: Path, *, commands: int = SEEDED_COMMANDS, reset: bool = False) -> Store:
         """The store in the file `path`, made and seeded with `commands` commands if it is missing.
 
-        With `reset` an existing one is seeded anew too. Raises `UsageError` for a number that
-        cannot be seeded, `ConfigurationError` for a file that is not a sandbox's or cannot be used.
+        An existing one is taken as it is, or with `reset` seeded anew. Raises `UsageError` for a
+        number that cannot be seeded, `ConfigurationError` for a file that is not a sandbox's or
+        cannot be used.
         """
         store_file.check_commands(commands)
         store = cls(path)

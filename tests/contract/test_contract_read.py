@@ -108,6 +108,7 @@ def test_internal_commands_can_be_left_out(service) -> None:
     kept = service.every(exclude_internal_commands="true", limit=3)
     assert kept
     assert kept == [each for each in whole if each in kept]
+    assert len(kept) == service.page(exclude_internal_commands="true", limit=1)["count"]
 
 
 def test_filters_are_joined_by_and_and_kept_from_page_to_page(service) -> None:

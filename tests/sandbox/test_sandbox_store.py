@@ -194,7 +194,7 @@ def test_a_store_of_another_version_is_named_and_can_be_reset(tmp_path: Path) ->
 def test_processes_that_make_it_at_once_share_one(tmp_path: Path) -> None:
     """Of several that begin on a missing file one makes it; all write, and nothing is lost."""
     code = """
-with Store.open(path, commands=40) as store:
+with Store.open(path, commands=4000) as store:
     ids = [each["id"] for each in store.page(Filters(), limit=40, offset=0).results]
     mine = ids[int(sys.stdin.readline())]
     for number in range(150):
@@ -208,9 +208,21 @@ with Store.open(path, commands=40) as store:
     assert [process.returncode for process in processes] == [0, 0, 0]
     with Store.open(tmp_path / "s.db") as store:
         reasons = [each["reason"] for each in everything(store)]
-    assert len(reasons) == 40
+    assert len(reasons) == 4000
     assert reasons[20:23] == ["149"] * 3
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_long_write_keeps_no_reader_waiting(tmp_path: Path) -> None:
+    """While one process is in the middle of a reset, others read what was there before."""
+    with Store.open(tmp_path / "s.db") as store:
+        writer = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+        writer.execute("BEGIN EXCLUSIVE")
+        writer.execute("DELETE FROM command")
+        assert store.get(FIRST_COMMAND)["state"] == "Command In Progress"
+        assert store.count() == 12
+        writer.execute("ROLLBACK")
+        writer.close()
 
 
 def test_a_writer_that_is_killed_leaves_a_whole_store(tmp_path: Path) -> None:
