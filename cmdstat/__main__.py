@@ -12,8 +12,13 @@ gc.disable()
 
 def run() -> None:
     """Run cmdstat and end the process with its exit code."""
-    import os
     import sys
+
+    if sys.argv[1:2] == ["__complete"]:  # Tab was pressed: nothing of what follows is needed
+        from cmdstat.completion.answer import run as run_completion
+
+        run_completion(sys.argv[2:])
+    import os
     from contextlib import suppress
 
     from cmdstat.cli import main, surroundings_of_process

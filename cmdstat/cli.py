@@ -94,7 +94,8 @@ def _show_help(ctx: typer.Context) -> None:
     surroundings.stdout.write(ctx.get_help() + "\n")
 
 
-def _make_root() -> Any:
+def make_root() -> Any:
+    """The command `cmdstat` itself, with everything below it."""
     cls = type("Root", (LazyGroup,), {"package": "cmdstat.commands", "summaries": COMMANDS})
     app = _new_app(cls=cls)
 
@@ -120,7 +121,7 @@ def main(arguments: Sequence[str], surroundings: Surroundings) -> int:
     gc.enable()
     error: CmdstatError | None = None
     try:
-        ended = _make_root().main(
+        ended = make_root().main(
             args=list(arguments), prog_name="cmdstat", standalone_mode=False, obj=surroundings
         )
         surroundings.stdout.flush()

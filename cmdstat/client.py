@@ -39,6 +39,7 @@ from cmdstat.foreign import excerpt
 from cmdstat.instants import describe_duration
 from cmdstat.keys import ApiKey
 from cmdstat.models import StatusUpdate
+from cmdstat.paging import Query, path_of_own
 
 LARGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer, unpacked, beyond which it is not read (design §4)."""
@@ -54,18 +55,38 @@ _NETWORK_FAILURES = (
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How to reach the service: everything but the key. `timeout` is seconds for one attempt."""
+    """How to reach the service: everything but the key. `timeout` is seconds for one attempt.
+
+    `uses_proxy` False goes straight there, whatever proxies the environment names: a server inside
+    this process is behind none.
+    """
 
     base_url: str
     timeout: float = 30.0
     ca_bundle: str | None = None
     client_cert: str | None = None
     jobs: int = 1
+    uses_proxy: bool = True
 
 
 def status_path(command_id: str) -> str:
     """The path of a command status below the base URL; the id is one segment, whatever it holds."""
     return f"/commands/v0/status/{quote(command_id, safe='')}/"
+
+
+def listing_path(query: Query) -> str:
+    """The path and query of the list's first page below the base URL."""
+    return f"/commands/v0/status/?{query.encoded()}"
+
+
+def proxy_of(base_url: str) -> str | None:
+    """The URL of the proxy that the environment puts in the way of a base URL, or None.
+
+    It may have a password in it.
+    """
+    proxies = requests.utils.get_environ_proxies(base_url)
+    proxy: str | None = requests.utils.select_proxy(base_url, proxies)
+    return proxy
 
 
 def update_body(update: StatusUpdate) -> bytes:
@@ -94,15 +115,24 @@ class Client:
             "User-Agent": f"cmdstat/{__version__}",
         }
         self._put_headers = self._headers | {"Content-Type": "application/json"}
-        self._pool, self._prefix = self._open_pool()
+        self._base_path = urlsplit(connection.base_url).path.rstrip("/")
+        self._root = connection.base_url.removesuffix(self._base_path)
+        self._pool, self._before_path = self._open_pool()
 
     def put(self, update: StatusUpdate) -> Answer:
         """Update a command status."""
-        return self._request("PUT", status_path(update.id), update_body(update))
+        return self._request("PUT", self._base_path + status_path(update.id), update_body(update))
 
-    def get(self, command_id: str) -> Answer:
-        """Read a command status."""
-        return self._request("GET", status_path(command_id))
+    def get(self, command_id: str, within: float | None = None) -> Answer:
+        """Read a command status; `within` seconds if that is less than the time-out."""
+        return self._request("GET", self._base_path + status_path(command_id), within=within)
+
+    def page(self, address: str) -> Answer:
+        """Read the page of the list at an absolute URL, such as a `next` link.
+
+        Raises `ServerFailed` for a URL of another scheme, host or port: the key does not go there.
+        """
+        return self._request("GET", path_of_own(self._connection.base_url, address))
 
     def close(self) -> None:
         """Close the connections."""
@@ -120,6 +150,8 @@ class Client:
             verify=self._connection.ca_bundle,
             cert=self._connection.client_cert,
         )
+        if not self._connection.uses_proxy:
+            settings["proxies"] = {}
         verify = True if settings["verify"] is None else settings["verify"]
         request = requests.Request("PUT", base_url).prepare()
         try:
@@ -133,20 +165,24 @@ class Client:
                 f"the connection to {self._host} cannot be set up: {excerpt(str(failure))}",
                 "check ca_bundle, client_cert and the proxy: cmdstat profile show",
             ) from failure
-        prefix = urlsplit(base_url).path.rstrip("/")
+        before_path = ""
         if adapter.request_url(request, settings["proxies"]).startswith("http"):
             proxy = requests.utils.select_proxy(base_url, settings["proxies"]) or ""
             for headers in (self._headers, self._put_headers):
                 headers.update(adapter.proxy_headers(proxy))
-            prefix = base_url
-        return pool, prefix
+            before_path = self._root
+        return pool, before_path
 
-    def _request(self, method: str, path: str, body: bytes | None = None) -> Answer:
+    def _request(
+        self, method: str, path: str, body: bytes | None = None, within: float | None = None
+    ) -> Answer:
         """One request, to its end. Never raises for what the network or the server does."""
         began = time.monotonic()
         if self._log:
-            self._log(f"{method} {self._connection.base_url}{path}")
-        answer = self._exchange(method, self._prefix + path, body)
+            self._log(f"{method} {self._root}{path}")
+        timeout = self._connection.timeout
+        timeout = timeout if within is None else min(within, timeout)
+        answer = self._exchange(method, self._before_path + path, body, timeout)
         answer = replace(answer, elapsed=time.monotonic() - began)
         if self._log:
             took = describe_duration(answer.elapsed)
@@ -154,7 +190,7 @@ class Client:
             self._log(f"answer after {took}: {what}")
         return answer
 
-    def _exchange(self, method: str, url: str, body: bytes | None) -> Answer:
+    def _exchange(self, method: str, url: str, body: bytes | None, timeout: float) -> Answer:
         exchange.sent = False
         response = None
         try:
@@ -165,13 +201,15 @@ class Client:
                 headers=self._headers if body is None else self._put_headers,
                 retries=False,
                 redirect=False,
+                assert_same_host=False,  # through a proxy of plain HTTP, the pool's host is its own
                 preload_content=False,
-                timeout=urllib3.Timeout(total=self._connection.timeout),
+                timeout=urllib3.Timeout(total=timeout),
             )
             content = _read_within_limit(response)
         except _NETWORK_FAILURES as failure:
             status = response.status if response is not None else None
-            return Answer(status, error=self._error_for(failure, status), sent=exchange.sent)
+            error = self._error_for(failure, status, timeout)
+            return Answer(status, error=error, sent=exchange.sent)
         finally:
             if response is not None and not response.closed:
                 response.close()
@@ -185,18 +223,18 @@ class Client:
         )
         return read_answer(raw)
 
-    def _error_for(self, failure: Exception, status: int | None) -> CmdstatError:
+    def _error_for(self, failure: Exception, status: int | None, timeout: float) -> CmdstatError:
         """Our error for what requests, urllib3 or the system raised, the cause chained."""
         if not exchange.sent:
-            error: CmdstatError = self._unreachable(failure)
+            error: CmdstatError = self._unreachable(failure, timeout)
         else:
-            what = _what_broke(failure, self._connection.timeout, self._key.redact)
+            what = _what_broke(failure, timeout, self._key.redact)
             so_far = f" ({status})" if status is not None else ""
             error = ServerFailed(f"{self._host} {what}{so_far}", "wait a moment, then try again")
         error.__cause__ = failure
         return error
 
-    def _unreachable(self, failure: Exception) -> Unreachable:
+    def _unreachable(self, failure: Exception, timeout: float) -> Unreachable:
         certificate = _find(failure, ssl.SSLCertVerificationError)
         if certificate is not None:
             why = getattr(certificate, "verify_message", "") or str(certificate)
@@ -212,11 +250,11 @@ class Client:
                 "check the proxy variables of the environment, such as HTTPS_PROXY and NO_PROXY",
             )
         return Unreachable(
-            f"{self._host} cannot be reached: {self._why_unreachable(failure)}",
+            f"{self._host} cannot be reached: {self._why_unreachable(failure, timeout)}",
             "check the base URL and the network; nothing was sent",
         )
 
-    def _why_unreachable(self, failure: Exception) -> str:
+    def _why_unreachable(self, failure: Exception, timeout: float) -> str:
         if _find(failure, NameResolutionError):
             return "its name is not known"
         inner = _innermost(failure)
@@ -225,7 +263,7 @@ class Client:
         if isinstance(failure, NewConnectionError) and isinstance(failure.__cause__, OSError):
             return excerpt(failure.__cause__.strerror or str(failure.__cause__))
         if _find(failure, (ConnectTimeoutError, ReadTimeoutError, TimeoutError)):
-            return f"no connection within {describe_duration(self._connection.timeout)}"
+            return f"no connection within {describe_duration(timeout)}"
         if isinstance(inner, ssl.SSLError):
             return f"no TLS connection: {excerpt(inner.reason or str(inner))}"
         return self._key.redact(excerpt(str(inner) or type(inner).__name__))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from cmdstat.sandbox.server import Sandbox
     from cmdstat.sandbox.store import Store
     from cmdstat.target import Target
+
+Hiding = Callable[[], AbstractContextManager[None]]
+"""Makes the context in which a status line is off the screen, so that something can be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,7 @@ class Context:
             ca_bundle=self.target.ca_bundle,
             client_cert=self.target.client_cert,
             jobs=jobs,
+            uses_proxy=not self.target.is_sandbox,
         )
         client = Client(connection, self.key, log=self.log if self.common.verbose else None)
         self._closers.callback(client.close)
@@ -225,14 +229,24 @@ class Context:
     @contextmanager
     def progress(self) -> Iterator[Progress]:
         """Tell what is waited for: on a terminal after a second, and all of it with `--verbose`."""
+        progress = Progress(self.log)
+        with self.status_line(progress.text):
+            yield progress
+
+    @contextmanager
+    def status_line(self, say: Callable[[], str], *, delay: float = 1.0) -> Iterator[Hiding]:
+        """A line on the terminal of what `say` says after `delay` seconds, while the block runs.
+
+        Gives the context in which to write to the same terminal meanwhile. With `--verbose` there
+        is no line, since what is logged tells more.
+        """
         from cmdstat.render.waiting import WaitingLine
 
-        progress = Progress(self.log)
         if self.common.quiet or self.common.verbose:
-            yield progress
+            yield nullcontext
         else:
-            with WaitingLine(self.stderr, self.env, progress.text):
-                yield progress
+            with WaitingLine(self.stderr, self.env, say, delay=delay) as line:
+                yield line.hidden
 
     def tell(self, text: str) -> None:
         """Chatter: one line on stderr, unless `--quiet`."""

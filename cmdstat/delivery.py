@@ -30,6 +30,7 @@ from cmdstat.attempts import Clock, Pacing, Policy, Step, Wire
 from cmdstat.errors import CmdstatError, ConditionNotMet, InDoubt, Interrupted
 from cmdstat.instants import parse_timestamp
 from cmdstat.models import Content, Outcome, StatusUpdate
+from cmdstat.reading import read
 from cmdstat.states import is_final
 
 
@@ -251,22 +252,12 @@ class Delivery:
 
     def _get(self) -> Answer:
         """Read the command, trying again while that may help and the user does not want to stop."""
-        tries = 0
-        while True:
-            tries += 1
-            self._tell("reading", because=self._doubtful)
-            answer = self._wire.get(self._update.id)
-            if not answer.may_pass:
-                return answer
-            wait = self._policy.wait_after(tries, answer)
-            if answer.status == 429 and self._pacing.takes_over(answer):
-                tries -= 1
-                wait = 0.0
-            if wait is None:
-                return answer
-            self._tell("waiting", seconds=wait, because=answer)
-            if not (self._pacing.wait(wait) and self._pacing.turn()):
-                return answer
+
+        def watch(step: Step) -> None:
+            doing = "waiting" if step.doing == "waiting" else "reading"
+            self._tell(doing, seconds=step.seconds, because=step.because or self._doubtful)
+
+        return read(lambda: self._wire.get(self._update.id), self._pacing, self._policy, watch)
 
     def _check_condition(self) -> Ending | None:
         """Read the state that `if_state` speaks of; None when the update may be sent."""

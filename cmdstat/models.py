@@ -43,6 +43,7 @@ OUTCOME_EXIT_CODES: dict[Outcome, ExitCode] = {
     Outcome.PENDING: ExitCode.INTERRUPTED,
 }
 
+GIVE_ONE = "give a state, a reason or both"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -92,10 +93,7 @@ class StatusUpdate:
         if self.reason is not None:
             check_reason(self.reason)
         if self.state is None and self.reason is None:
-            raise UsageError(
-                "nothing to update: neither a state nor a reason was given",
-                "give a state, a reason or both",
-            )
+            raise UsageError("nothing to update: neither a state nor a reason was given", GIVE_ONE)
 
     @property
     def body(self) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """A listing, page by page along its `next` links, until it ends, and no longer.
 
 A listing may be long, so no more than a page of it is held at a time; and it comes from a server,
-so it may go in a circle or never end: both are noticed (design §4). Pure: the page that a link leads
-to is fetched by a function that is passed in, which also decides where a link may lead.
+so it may go in a circle, never end, or lead elsewhere: all three are noticed (design §4). Pure: the
+page at an address is fetched by a function that is passed in.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urljoin, urlsplit
 
 from cmdstat.answers import Answer
-from cmdstat.errors import ServerFailed
+from cmdstat.base_urls import host, origin
+from cmdstat.errors import ServerFailed, UsageError
+from cmdstat.foreign import excerpt
 from cmdstat.models import Content
 
 LARGEST_PAGE = 100
-"""How many results are asked for in one page; a server that gives fewer is followed all the same."""
+"""How many results are asked for in one page; a server that gives fewer is followed as well."""
 
 EMPTY_PAGES = 3
 """How many pages in a row may be empty and still point on: commands go while they are listed."""
 
 _SLACK = 1000
+_KEPT = "/%:@!$&'()*+,;=~?[]"
 _HINT = "list less of it with --limit, or with filters"
 
 
@@ -55,16 +58,16 @@ class Query:
 class Page(NamedTuple):
     """One page: its results, the link to the page after it, and how many results there are in all.
 
-    `count` is None where the server does not tell a number.
+    `total` is the server's `count`, None where that is no number.
     """
 
     results: list[Content]
     next: str | None
-    count: int | None
+    total: int | None
 
 
 def read_page(content: Content) -> Page:
-    """The page in the content of a list's answer. Raises `ServerFailed` for one of a wrong shape."""
+    """The page in the content of a list's answer. Raises `ServerFailed` for a wrong shape."""
     results, link, count = (content.get(name) for name in ("results", "next", "count"))
     if results is None and count == 0:
         results = []
@@ -77,6 +80,25 @@ def read_page(content: Content) -> Page:
             "the server's listing points on, but its link is not a text", "check the server"
         )
     return Page(results, link or None, _whole_number(count))
+
+
+def path_of_own(base_url: str, address: str) -> str:
+    """The path and query of an absolute URL, for a request to the base URL's own origin.
+
+    Raises `ServerFailed` for a URL of another scheme, host or port: the key does not go there.
+    """
+    try:
+        parts = urlsplit(address)
+        is_own = "@" not in parts.netloc and origin(address) == origin(base_url)
+    except (ValueError, KeyError, UsageError):  # no URL, no scheme of ours, no port
+        is_own = False
+    if not is_own:
+        raise ServerFailed(
+            f"{host(base_url)} says that its listing goes on elsewhere: {excerpt(address)}",
+            f"nothing but {origin(base_url)} is asked; check the base URL: cmdstat profile show",
+        )
+    query = f"?{quote(parts.query, safe=_KEPT)}" if parts.query else ""
+    return quote(parts.path or "/", safe=_KEPT) + query
 
 
 def _whole_number(value: Any) -> int | None:
@@ -116,9 +138,9 @@ class Listing:
         self.received += len(page.results)
         self.has_more = page.next is not None
         self._empty = 0 if page.results else self._empty + 1
-        if page.count is not None:
-            self.count = page.count
-            self._most = max(self._most, page.count)
+        if page.total is not None:
+            self.count = page.total
+            self._most = max(self._most, page.total)
 
     def _after(self, address: str, link: str) -> str:
         """The address of the next page. Raises `ServerFailed` where the links never end."""

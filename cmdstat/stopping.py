@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while something is only looked at: there is nothing to finish, so stop at once.
+"""Ctrl-C and SIGTERM while something is only looked at: nothing is to be finished, so stop at once.
 
 What is being written to stdout meanwhile is not torn: a signal ends the asking and the waiting,
 and during a write it is taken note of until the write is over.

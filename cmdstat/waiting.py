@@ -20,7 +20,7 @@ from cmdstat.states import BY_TEXT, is_final
 
 SUCCESS = "Command Success"
 LAST_READ = 5.0
-"""Seconds that the last read may take although the time is up, so that it can be answered at all."""
+"""Seconds that the last read may take although the time is up: it has to be answered somehow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Wait:
             self._sleep(self._pause(answer, failures, last=last))
 
     def _note(self, content: Content) -> Content:
-        """Take note of what was read. Raises `ConditionNotMet` where nothing is left to wait for."""
+        """Take note of what was read. Raises `ConditionNotMet` if there is nothing left to wait for."""
         state = content.get("state")
         if self.content is None or self.content.get("state") != state:
             self._seen_since = self._clock.time()

@@ -11,4 +11,5 @@ COMMANDS: dict[str, str] = {
     "states": "Show the states, what they mean, and which can be set.",
     "profile": "Keep profiles: which service, and where its API key comes from.",
     "sandbox": "Run the same API on this machine, to rehearse against.",
+    "completion": "Print the completion script of a shell.",
 }

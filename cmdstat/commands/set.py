@@ -13,13 +13,14 @@ from cmdstat.context import Context, open_context
 from cmdstat.dispatch import dispatch
 from cmdstat.errors import Interrupted, UsageError
 from cmdstat.interrupts import Interruption
-from cmdstat.models import Outcome, StatusUpdate, UpdateRecord, check_id
+from cmdstat.models import GIVE_ONE, Outcome, StatusUpdate, UpdateRecord, check_id, check_reason
 from cmdstat.output import RECORD, flat
 from cmdstat.states import find_state, parse_settable_state
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+STANDARD_INPUT = "-"
 LARGEST_REASON_FILE = 16 * 1024 * 1024
 
 
@@ -37,7 +38,10 @@ class SetOptions:
 def command(
     ctx: typer.Context,
     command_id: Annotated[
-        str, typer.Argument(metavar="ID", help="The id of the command status, as it is.")
+        str,
+        typer.Argument(
+            metavar="ID", help="The id of the command status; - reads ids from standard input."
+        ),
     ],
     state: Annotated[
         str | None,
@@ -79,11 +83,12 @@ def command(
         utc=utc,
     )
     given = SetOptions(command_id, state, reason, reason_file, dry_run)
-    update = parse(given, context)
-    if dry_run:
-        rehearse(context, update)
+    if command_id == STANDARD_INPUT:
+        send_ids(context, given)
+    elif dry_run:
+        rehearse(context, parse(given, context))
     else:
-        run(context, update)
+        run(context, parse(given, context))
 
 
 def parse(given: SetOptions, context: Context) -> StatusUpdate:
@@ -91,14 +96,44 @@ def parse(given: SetOptions, context: Context) -> StatusUpdate:
     _check_order(given)
     check_id(given.command_id)
     state = None if given.state is None else parse_settable_state(given.state).text
-    reason = given.reason
-    if given.reason_file is not None:
-        if reason is not None:
-            raise UsageError(
-                "both --reason and --reason-file were given", "give one of the two, not both"
-            )
-        reason = _read_reason(given.reason_file, context)
-    return StatusUpdate(given.command_id, state, reason)
+    return StatusUpdate(given.command_id, state, _reason(given, context))
+
+
+def send_ids(context: Context, given: SetOptions) -> None:
+    """`set -`: ids from standard input, one a line, as `batch - --format ids -y` sends them."""
+    from cmdstat.batch.rows import Defaults, InputFormat
+    from cmdstat.batching import BatchOptions, send_file
+
+    if given.reason_file == STANDARD_INPUT:
+        raise UsageError(
+            "the ids and the reason cannot both come from standard input",
+            "give the reason with --reason, or in a file",
+        )
+    state = None if given.state is None else parse_settable_state(given.state).text
+    defaults = Defaults(state, _reason(given, context))
+    if defaults == Defaults():
+        raise UsageError("nothing to update: neither a state nor a reason was given", GIVE_ONE)
+    send_file(
+        context,
+        BatchOptions(
+            file=STANDARD_INPUT,
+            form=InputFormat.IDS,
+            defaults=defaults,
+            yes=True,
+            dry_run=given.dry_run,
+        ),
+    )
+
+
+def _reason(given: SetOptions, context: Context) -> str | None:
+    """The reason, from wherever it was given."""
+    if given.reason_file is None:
+        return None if given.reason is None else check_reason(given.reason)
+    if given.reason is not None:
+        raise UsageError(
+            "both --reason and --reason-file were given", "give one of the two, not both"
+        )
+    return _read_reason(given.reason_file, context)
 
 
 def _check_order(given: SetOptions) -> None:
@@ -114,9 +149,9 @@ def _check_order(given: SetOptions) -> None:
 
 def _read_reason(name: str, context: Context) -> str:
     """The reason in a file, one trailing newline dropped. Raises `UsageError`."""
-    shown = "standard input" if name == "-" else name
+    shown = "standard input" if name == STANDARD_INPUT else name
     try:
-        if name == "-":
+        if name == STANDARD_INPUT:
             raw = context.stdin.buffer.read(LARGEST_REASON_FILE + 1)
         else:
             with open(name, "rb") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from cmdstat.completion.candidates import candidates_at
 from cmdstat.completion.place import find_place
@@ -11,20 +12,16 @@ from cmdstat.completion.sources import sources_of
 from cmdstat.completion.table import load_table
 from cmdstat.completion.words import QUOTING, Word, split
 
-CALL = "__complete"
-"""The hidden first argument."""
 LINE, WORD = "_CMDSTAT_LINE", "_CMDSTAT_WORD"
 """The variables that carry the command line, and the part of its last word to be replaced."""
 
 
-def run(arguments: Sequence[str], env: Mapping[str, str]) -> None:
+def run(arguments: Sequence[str]) -> NoReturn:
     """Answer a script and end the process, silently and with exit code 0 whatever happens."""
     import os
-    import sys
 
     try:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - till the end
-        lines = answer(arguments[0] if arguments else "", env)
+        lines = answer(arguments[0] if arguments else "", os.environ)
         os.write(1, "".join(f"{line}\n" for line in lines).encode())
     finally:
         os._exit(0)

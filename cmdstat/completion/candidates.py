@@ -1,4 +1,4 @@
-"""The candidates for a place, the safe and fitting ones alone. Where they come from is `sources`'s."""
+"""The candidates for a place: those that are safe and fit what is typed, whatever the sources say."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def candidates_at(
 
 
 def _states(typed: str, *, settable: bool, quoted: bool) -> tuple[Candidate, ...]:
-    """The short names, or the exact texts after an opened quote; the others if none of them fits."""
+    """The short names, or the exact texts in open quotes; the others where none of them fits."""
     from cmdstat.states import SETTABLE, STATES
 
     among = SETTABLE if settable else STATES

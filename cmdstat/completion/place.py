@@ -33,9 +33,7 @@ def find_place(words: list[Word], table: dict[str, Command]) -> Place:
     for word in before:
         reading.pass_over(word.text)
     head, values = reading.expected(current.text)
-    return Place(
-        reading.path, values, head, current.text[len(head) :], frozenset(reading.given)
-    )
+    return Place(reading.path, values, head, current.text[len(head) :], frozenset(reading.given))
 
 
 class _Reading:

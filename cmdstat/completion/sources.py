@@ -23,9 +23,13 @@ from cmdstat.completion.candidates import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MOST = 50
-_ROWS_LOOKED_AT = 1000
+_MOST_IDS = 50
 _BUSY_SECONDS = 0.1
+_IDS = "SELECT id, state FROM updates ORDER BY n DESC LIMIT 1000"
+_RUNS = "SELECT run, ended FROM runs WHERE ready = 1 ORDER BY started DESC LIMIT 50"
+_UNFINISHED_RUNS = (
+    "SELECT run, ended FROM runs WHERE ready = 1 AND ended IS NULL ORDER BY started DESC LIMIT 50"
+)
 
 
 def sources_of(env: Mapping[str, str]) -> dict[str, Source]:
@@ -33,8 +37,8 @@ def sources_of(env: Mapping[str, str]) -> dict[str, Source]:
     return {
         PROFILES: lambda: _profiles(env),
         IDS: lambda: _ids(env),
-        RUNS: lambda: _runs(env, "ready = 1"),
-        UNFINISHED_RUNS: lambda: _runs(env, "ready = 1 AND ended IS NULL"),
+        RUNS: lambda: _runs(env, _RUNS),
+        UNFINISHED_RUNS: lambda: _runs(env, _UNFINISHED_RUNS),
     }
 
 
@@ -45,7 +49,7 @@ def _profiles(env: Mapping[str, str]) -> Iterator[Candidate]:
     from cmdstat.profile_tables import SANDBOX
 
     yield Candidate(SANDBOX, "built in: the API on this machine")
-    for name in ConfigFile(Paths.from_environment(env).config_file).read()["profiles"]:
+    for name in ConfigFile(Paths.from_environment(env).config_file).read().get("profiles", {}):
         yield Candidate(name)
 
 
@@ -53,23 +57,18 @@ def _ids(env: Mapping[str, str]) -> Iterator[Candidate]:
     """The ids that were used last, newest first, each with the state that was asked for."""
     from cmdstat.states import BY_TEXT
 
-    rows = _read(env, f"SELECT id, state FROM updates ORDER BY n DESC LIMIT {_ROWS_LOOKED_AT}")
     newest: dict[str, str] = {}
-    for command_id, state in rows:
-        if is_name(command_id) and len(newest) < _MOST:
+    for command_id, state in _read(env, _IDS):
+        if is_name(command_id) and len(newest) < _MOST_IDS:
             newest.setdefault(command_id, BY_TEXT[state].short if state in BY_TEXT else "")
     for command_id, note in newest.items():
         yield Candidate(command_id, note)
 
 
-def _runs(env: Mapping[str, str], which: str) -> Iterator[Candidate]:
-    """The batch runs, newest first."""
-    rows = _read(
-        env,
-        f"SELECT run, ended IS NULL FROM runs WHERE {which} ORDER BY started DESC LIMIT {_MOST}",  # noqa: S608 - both are ours
-    )
-    for run, unfinished in rows:
-        yield Candidate(run, "unfinished" if unfinished else "ended")
+def _runs(env: Mapping[str, str], query: str) -> Iterator[Candidate]:
+    """Batch runs, newest first."""
+    for run, ended in _read(env, query):
+        yield Candidate(run, "unfinished" if ended is None else "ended")
 
 
 def _read(env: Mapping[str, str], query: str) -> list[Any]:
@@ -79,8 +78,10 @@ def _read(env: Mapping[str, str], query: str) -> list[Any]:
 
     from cmdstat.paths import Paths
 
-    uri = _uri(Paths.from_environment(env).journal_file)
-    with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as database:
+    journal = Paths.from_environment(env).journal_file
+    if not journal.is_file():  # to open a pipe could take for ever
+        return []
+    with closing(sqlite3.connect(_uri(journal), uri=True, timeout=_BUSY_SECONDS)) as database:
         return database.execute(query).fetchall()
 
 
