@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
 from cmdstat.errors import CmdstatError
 from cmdstat.models import Content
@@ -23,6 +23,16 @@ class Fate(Enum):
     DOUBTFUL = "may or may not have been applied"
 
 
+class Obstacle(StrEnum):
+    """What kept a request from its answer, where that can be told."""
+
+    CERTIFICATE = "a certificate that is not trusted"
+    PROXY = "a proxy that does not let us through"
+    NAME = "a name that nobody knows"
+    NOBODY = "a port where nothing listens"
+    TIME = "more time than there was"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One request's end.
@@ -35,6 +45,7 @@ class Answer:
     date:        the server's clock when it answered (`Date`), seconds since the epoch
     retry_after: seconds that the server asked to wait, None when it did not ask
     elapsed:     seconds from the start of the request to the end of the answer
+    obstacle:    what was in the way, when the answer did not arrive whole
     """
 
     status: int | None
@@ -46,6 +57,7 @@ class Answer:
     date: float | None = None
     retry_after: float | None = None
     elapsed: float = 0.0
+    obstacle: Obstacle | None = None
 
     @property
     def fate(self) -> Fate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from cmdstat.context import Surroundings
 from cmdstat.errors import (
     EXIT_MEANINGS,
     CmdstatError,
+    ConfigurationError,
     Defect,
     ExitCode,
     Interrupted,
@@ -27,6 +29,7 @@ from cmdstat.errors import (
 from cmdstat.foreign import clean_line, to_json
 from cmdstat.output import Format
 
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _HELP = "Update the state of device commands, and be certain what became of each update."
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
@@ -142,6 +145,10 @@ def _as_error(raised: BaseException, surroundings: Surroundings) -> CmdstatError
         return _usage_error(raised)
     if isinstance(raised, (KeyboardInterrupt, typer.Abort)):
         return _interrupted()
+    if isinstance(raised, OSError) and raised.errno in _CANNOT_WRITE:
+        return ConfigurationError(
+            f"the result cannot be written to stdout: {raised.strerror}", "make room for it"
+        )
     return _defect(raised, surroundings)
 
 

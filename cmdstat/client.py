@@ -8,7 +8,6 @@ because requests go straight to the connection pool.
 
 from __future__ import annotations
 
-import errno
 import http.client
 import json
 import ssl
@@ -20,29 +19,21 @@ from urllib.parse import quote, urlsplit
 
 import requests
 import urllib3
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NameResolutionError,
-    NewConnectionError,
-    ProxyError,
-    ReadTimeoutError,
-)
+from urllib3.exceptions import HTTPError
 
 from cmdstat import __version__
 from cmdstat.answers import Answer
 from cmdstat.base_urls import host as host_of
 from cmdstat.connections import Adapter, exchange
 from cmdstat.envelopes import RawAnswer, read_answer
-from cmdstat.errors import CmdstatError, ConfigurationError, ServerFailed, Unreachable
+from cmdstat.errors import CmdstatError, ConfigurationError, ServerFailed
+from cmdstat.failures import LARGEST_ANSWER, TooLarge, how_it_broke, obstacle_of, unreachable
 from cmdstat.foreign import excerpt
 from cmdstat.instants import describe_duration
 from cmdstat.keys import ApiKey
 from cmdstat.models import StatusUpdate
 from cmdstat.paging import Query, path_of_own
 
-LARGEST_ANSWER = 16 * 1024 * 1024
-"""Bytes of an answer, unpacked, beyond which it is not read (design §4)."""
 _CHUNK = 16 * 1024
 _NETWORK_FAILURES = (
     HTTPError,
@@ -192,7 +183,6 @@ class Client:
 
     def _exchange(self, method: str, url: str, body: bytes | None, timeout: float) -> Answer:
         exchange.sent = False
-        response = None
         try:
             response = self._pool.urlopen(
                 method,
@@ -205,13 +195,17 @@ class Client:
                 preload_content=False,
                 timeout=urllib3.Timeout(total=timeout),
             )
+        except _NETWORK_FAILURES as failure:
+            return self._failed(failure, None, timeout)
+        content, broken = b"", None
+        try:
             content = _read_within_limit(response)
         except _NETWORK_FAILURES as failure:
-            status = response.status if response is not None else None
-            error = self._error_for(failure, status, timeout)
-            return Answer(status, error=error, sent=exchange.sent)
+            if response.status == 200:
+                return self._failed(failure, 200, timeout)
+            broken = how_it_broke(failure, timeout, self._key.redact)  # the status stands
         finally:
-            if response is not None and not response.closed:
+            if not response.closed:
                 response.close()
         raw = RawAnswer(
             status=response.status,
@@ -220,104 +214,36 @@ class Client:
             host=self._host,
             received=time.time(),
             redact=self._key.redact,
+            broken=broken,
         )
         return read_answer(raw)
 
-    def _error_for(self, failure: Exception, status: int | None, timeout: float) -> CmdstatError:
-        """Our error for what requests, urllib3 or the system raised, the cause chained."""
-        if not exchange.sent:
-            error: CmdstatError = self._unreachable(failure, timeout)
-        else:
-            what = _what_broke(failure, timeout, self._key.redact)
+    def _failed(self, failure: Exception, status: int | None, timeout: float) -> Answer:
+        """The answer that a failure is, our error chained to what requests, urllib3 or the system
+        raised.
+        """
+        host, redact = self._host, self._key.redact
+        error: CmdstatError
+        if exchange.sent:
+            what = how_it_broke(failure, timeout, redact)
             so_far = f" ({status})" if status is not None else ""
-            error = ServerFailed(f"{self._host} {what}{so_far}", "wait a moment, then try again")
+            error = ServerFailed(f"{host} {what}{so_far}", "wait a moment, then try again")
+        else:
+            error = unreachable(failure, host, timeout, redact)
         error.__cause__ = failure
-        return error
-
-    def _unreachable(self, failure: Exception, timeout: float) -> Unreachable:
-        certificate = _find(failure, ssl.SSLCertVerificationError)
-        if certificate is not None:
-            why = getattr(certificate, "verify_message", "") or str(certificate)
-            return Unreachable(
-                f"the certificate of {self._host} is not trusted: {excerpt(why)}",
-                "if it is signed by an authority of your own, name its file:"
-                " cmdstat profile set NAME ca_bundle=FILE",
-            )
-        if _find(failure, ProxyError):
-            inner = self._key.redact(excerpt(str(_innermost(failure))))
-            return Unreachable(
-                f"the proxy in the way of {self._host} does not let us through: {inner}",
-                "check the proxy variables of the environment, such as HTTPS_PROXY and NO_PROXY",
-            )
-        return Unreachable(
-            f"{self._host} cannot be reached: {self._why_unreachable(failure, timeout)}",
-            "check the base URL and the network; nothing was sent",
-        )
-
-    def _why_unreachable(self, failure: Exception, timeout: float) -> str:
-        if _find(failure, NameResolutionError):
-            return "its name is not known"
-        inner = _innermost(failure)
-        if getattr(inner, "errno", None) == errno.ECONNREFUSED:
-            return "nothing is listening there"
-        if isinstance(failure, NewConnectionError) and isinstance(failure.__cause__, OSError):
-            return excerpt(failure.__cause__.strerror or str(failure.__cause__))
-        if _find(failure, (ConnectTimeoutError, ReadTimeoutError, TimeoutError)):
-            return f"no connection within {describe_duration(timeout)}"
-        if isinstance(inner, ssl.SSLError):
-            return f"no TLS connection: {excerpt(inner.reason or str(inner))}"
-        return self._key.redact(excerpt(str(inner) or type(inner).__name__))
-
-
-class _TooLarge(ValueError):
-    """The answer is larger than `LARGEST_ANSWER`."""
+        return Answer(status, error=error, sent=exchange.sent, obstacle=obstacle_of(failure))
 
 
 def _read_within_limit(response: Any) -> bytes:
-    """The whole body, unpacked. Raises `_TooLarge`, or what urllib3 raises for a broken one."""
+    """The whole body, unpacked. Raises `TooLarge`, or what urllib3 raises for a broken one."""
     chunks: list[bytes] = []
     size = 0
     while chunk := response.read(_CHUNK, decode_content=True):
         chunks.append(chunk)
         size += len(chunk)
         if size > LARGEST_ANSWER:
-            raise _TooLarge
+            raise TooLarge
     return b"".join(chunks)
-
-
-def _what_broke(failure: Exception, timeout: float, redact: Callable[[str], str]) -> str:
-    """What became of a request that had begun to be sent."""
-    if isinstance(failure, _TooLarge):
-        return f"sent an answer of more than {LARGEST_ANSWER // 1024 // 1024} MiB"
-    if _find(failure, (ReadTimeoutError, TimeoutError)):
-        return f"did not answer in full within {describe_duration(timeout)}"
-    if _find(failure, ConnectionError):
-        return "cut the connection before it had answered in full"
-    if _find(failure, http.client.IncompleteRead):
-        return "cut its answer short"
-    inner = _innermost(failure)
-    return f"sent an answer that is not HTTP: {redact(excerpt(str(inner) or type(inner).__name__))}"
-
-
-def _chain(failure: BaseException) -> list[BaseException]:
-    """An exception and everything that caused it, as urllib3 nests them: causes and arguments."""
-    chain: list[BaseException] = []
-    queue: list[object] = [failure]
-    while queue:
-        each = queue.pop(0)
-        if isinstance(each, BaseException) and each not in chain:
-            chain.append(each)
-            queue += [each.__cause__, each.__context__, *each.args]
-            queue.append(getattr(each, "original_error", None))
-    return chain
-
-
-def _find(failure: BaseException, kinds: Any) -> BaseException | None:
-    return next((each for each in _chain(failure) if isinstance(each, kinds)), None)
-
-
-def _innermost(failure: BaseException) -> BaseException:
-    return _chain(failure)[-1]
 
 
 def _check_certificates(verify: Any, cert: Any) -> None:

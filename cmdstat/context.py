@@ -6,6 +6,7 @@ environment are passed in, so that a test can give its own.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -222,9 +223,17 @@ class Context:
             yield
             self.stdout.flush()
         except BrokenPipeError:
-            pass
+            self._give_stdout_up()
         except OSError as failure:
             self.warn(f"the result cannot be written to stdout: {failure.strerror or failure}")
+            self._give_stdout_up()
+
+    def _give_stdout_up(self) -> None:
+        """Let what is still to be written, and could not be, go nowhere without another error."""
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stdout.fileno())
+            os.close(nowhere)
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
@@ -257,9 +266,14 @@ class Context:
         """A line on stderr about what is wrong, `--quiet` or not."""
         self._write_line(text)
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether a person is there to answer: standard input and stderr are terminals."""
+        return self.stdin.isatty() and self.stderr.isatty()
+
     def confirm(self, question: str) -> None:
         """Ask on a terminal, and only there. Raises `UsageError` for a no."""
-        if not (self.stdin.isatty() and self.stderr.isatty()):
+        if not self.can_ask:
             return
         self.stderr.write(f"{clean_line(question)} [y/N] ")
         self.stderr.flush()

@@ -28,7 +28,8 @@ class RawAnswer:
     """An HTTP answer as it came: status, headers with lower-case names, the unpacked body.
 
     `host` is shown in messages; `received` is our clock when the answer was in, seconds since the
-    epoch; `redact` takes the key out of any text, since a server may echo it.
+    epoch; `redact` takes the key out of any text, since a server may echo it; `broken` says how the
+    body broke off, of which nothing is kept then.
     """
 
     status: int
@@ -37,6 +38,7 @@ class RawAnswer:
     host: str
     received: float
     redact: Callable[[str], str]
+    broken: str | None = None
 
 
 def read_answer(raw: RawAnswer) -> Answer:
@@ -58,7 +60,7 @@ def read_answer(raw: RawAnswer) -> Answer:
     code = envelope.get("code", envelope.get("status"))
     error: CmdstatError | None = None
     if raw.status != 200:
-        error = _error_for(raw, _explanation(envelope, message, raw))
+        error = _error_for(raw, _explanation(envelope, message, raw) + _asked_wait(raw))
     elif not isinstance(content, dict):
         problem = problem or "has no content object"
         error = ServerFailed(
@@ -150,6 +152,8 @@ def _excerpt(raw: RawAnswer) -> str:
 
 def _explanation(envelope: dict[str, Any], message: str | None, raw: RawAnswer) -> str:
     """Why, in the server's words: either error envelope, or what a gateway said instead."""
+    if raw.broken is not None:
+        return f"it {raw.broken}"
     words = [message] if message else []
     content, errors = envelope.get("content"), envelope.get("errors")
     if isinstance(content, dict):
@@ -196,11 +200,8 @@ def _client_error(raw: RawAnswer, why: str) -> CmdstatError:
             "check that the key is the right one for this host, and still valid in the console",
         )
     if status == 429:
-        asked = raw.redact(raw.headers.get("retry-after", ""))
-        unit = " s" if asked.isdigit() else ""
-        asks = f"; it asks to wait {excerpt(asked)}{unit}" if asked else ""
         return ServerFailed(
-            f"{host} limits the rate of requests (429): {why}{asks}", "wait, then try again"
+            f"{host} limits the rate of requests (429): {why}", "wait, then try again"
         )
     if status == 404:
         return RequestRefused(
@@ -209,6 +210,14 @@ def _client_error(raw: RawAnswer, why: str) -> CmdstatError:
     return RequestRefused(
         f"{host} refused the request ({status}): {why}", "check the id, the state and the reason"
     )
+
+
+def _asked_wait(raw: RawAnswer) -> str:
+    """What an answer asks to wait, in the server's words, for the end of a message."""
+    asked = raw.redact(raw.headers.get("retry-after", ""))
+    if not asked:
+        return ""
+    return f"; it asks to wait {excerpt(asked, 40)}{' s' if asked.isdigit() else ''}"
 
 
 def _retry_after(text: str | None, now: float) -> float | None:

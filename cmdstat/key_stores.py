@@ -21,6 +21,15 @@ class KeyStores:
     def __init__(self, paths: Paths) -> None:
         self.file = CredentialFile(paths.credentials_file)
 
+    def probe(self, kind: KeyKind) -> None:
+        """Raise `ConfigurationError` unless the store answers."""
+        if kind is KeyKind.STORED:
+            self.file.find("")
+        elif kind is KeyKind.KEYRING:
+            from cmdstat import system_keyring
+
+            system_keyring.probe()
+
     def find(self, kind: KeyKind, profile: str) -> BoundKey | None:
         """The key kept for a profile, with the origin that it is for, or None."""
         if kind is KeyKind.STORED:

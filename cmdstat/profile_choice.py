@@ -64,8 +64,7 @@ class Choice:
 def choose(flag: str | None, env: Mapping[str, str], store: ProfileStore) -> Choice:
     """The choice that `--profile`, the environment (no empty variables) and the default make.
 
-    The pair beats `CMDSTAT_PROFILE`, with one exception: `CMDSTAT_PROFILE=sandbox` is a wish to
-    rehearse, and the sandbox takes neither of the pair, so nothing real is touched.
+    The pair beats `CMDSTAT_PROFILE`, whatever it names; only `--profile` sets it aside.
     """
     key_name = environment_key_name(env)
     has_pair = BASE_URL_VARIABLE in env and key_name is not None
@@ -74,7 +73,7 @@ def choose(flag: str | None, env: Mapping[str, str], store: ProfileStore) -> Cho
         (env.get(PROFILE_VARIABLE), PROFILE_VARIABLE),
     ]
     named = decide("profile", candidates)
-    if flag is None and has_pair and named.value != SANDBOX:
+    if flag is None and has_pair:
         pair = f"{BASE_URL_VARIABLE} and {key_name}"
         overridden = tuple(each for each in candidates if each[0] is not None)
         return Choice(Setting("profile", None, pair, overridden))

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from cmdstat.locks import FileLock
     from cmdstat.profile_file import ProfileFile
 
-__all__ = ["SANDBOX", "Profile", "ProfileStore", "Removal", "check_name"]
+__all__ = ["SANDBOX", "Profile", "ProfileStore", "Removal", "check_address", "check_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,10 @@ class ProfileStore:
                 f"change it with: cmdstat profile set {name} KEY=VALUE",
             )
 
+    def check_store(self, kind: KeyKind) -> None:
+        """Raise `ConfigurationError` unless keys can be kept there: for before one is asked for."""
+        self._keys.probe(kind)
+
     def key(self, profile: Profile, env: Mapping[str, str]) -> ApiKey:
         """The key of a profile, from its own source and for its own base URL.
 
@@ -138,7 +142,7 @@ class ProfileStore:
         name that is taken or cannot be one, and for an address that may not be used.
         """
         assert profile.key_source.is_store == (key is not None)
-        _check_address(profile)
+        check_address(profile)
         with self._lock():
             self.check_free(profile.name)
             is_first = not self.names() and self.default_name() is None
@@ -165,7 +169,7 @@ class ProfileStore:
         with self._lock():
             old = self.get(name)
             new = replace(old, **changes, key_source=key_source or old.key_source)
-            _check_address(new)
+            check_address(new)
             kind, where = new.key_source.kind, origin(new.base_url)
             leaves_store = old.key_source.is_store and kind is not old.key_source.kind
             if leaves_store:
@@ -240,7 +244,8 @@ class ProfileStore:
         return FileLock(self._paths.config_lock_file)
 
 
-def _check_address(profile: Profile) -> None:
+def check_address(profile: Profile) -> None:
+    """Raise `UsageError` for a profile whose base URL may not be used: http:// to elsewhere."""
     try:
         check_transport(profile.base_url, allow_http=bool(profile.allow_http))
     except ConfigurationError as error:

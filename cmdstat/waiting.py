@@ -114,7 +114,7 @@ class Wait:
             self._sleep(self._pause(answer, failures, last=last))
 
     def _note(self, content: Content) -> Content:
-        """Take note of what was read. Raises `ConditionNotMet` if there is nothing left to wait for."""
+        """Take note of what was read. Raises `ConditionNotMet` if waiting on is in vain."""
         state = content.get("state")
         if self.content is None or self.content.get("state") != state:
             self._seen_since = self._clock.time()

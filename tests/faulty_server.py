@@ -466,6 +466,11 @@ def tunnel(exchange: Exchange) -> None:
                 pipes[each].sendall(data)
 
 
+def send(data: bytes) -> Step:
+    """These bytes, and nothing else."""
+    return lambda exchange: exchange.send(data)
+
+
 def raw(data: bytes, *, reset_after: bool = False) -> Step:
     """These bytes, then the end of the connection."""
 

@@ -146,7 +146,6 @@ def test_what_is_set_aside_need_not_be_good(find):
     ("flag", "env"),
     [
         ("sandbox", PAIR),
-        (None, PAIR | {"CMDSTAT_PROFILE": "sandbox"}),
         ("sandbox", {"CMDSTAT_BASE_URL": BETA}),
         ("sandbox", {"CMDSTAT_API_KEY": "environment-key"}),
         (None, {"CMDSTAT_PROFILE": "sandbox", "CMDSTAT_API_KEY_FILE": "/nowhere"}),

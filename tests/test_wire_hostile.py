@@ -11,9 +11,11 @@ from faulty_server import (
     AT_ONCE,
     FaultyServer,
     Step,
+    after,
     answer,
     applied,
     behave,
+    busy,
     chunked,
     dripping,
     endless,
@@ -22,7 +24,10 @@ from faulty_server import (
     gzip_bomb,
     raw,
     redirect,
+    send,
+    show,
     status_now,
+    then,
     then_close,
 )
 
@@ -205,11 +210,21 @@ def test_unusual_but_whole(set_state, server, step):
 
 
 @pytest.mark.parametrize("status", [102, 103])
-def test_interim_answers(set_state, server, status):
+def test_interim_answer(set_state, server, status):
     """An interim answer is not the answer: what follows it, or a read, decides."""
-    server.on("PUT", applied(raw(b"HTTP/1.1 %d Early\r\n\r\n" % status)), behave)
-    assert set_state().record["outcome"] == "updated"
+    server.on("PUT", then(send(b"HTTP/1.1 %d Soon\r\n\r\n" % status), behave))
+    assert set_state(retries=1).record["outcome"] == "updated"
     assert server.methods.count("PUT") == 1
+
+
+@pytest.mark.parametrize("status", [101, 102, 103])
+def test_late_answer_is_not_taken_for_a_later_one(set_state, server, status):
+    """An answer that comes after an interim one is never taken for that of the next request."""
+    interim = send(b"HTTP/1.1 %d Soon\r\nRetry-After: 0\r\n\r\n" % status)
+    server.on("PUT", then(interim, after(0.3, busy)), forever(after(0.1, answer(400))))
+    server.on("GET", forever(after(0.1, show)))
+    assert set_state(retries=3).exit != 0
+    assert server.status["state"] == "Command In Progress"
 
 
 SLOW: dict[str, Step] = {

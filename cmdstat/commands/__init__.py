@@ -8,6 +8,9 @@ all; a test holds the two together. A module has a function `command`, or, for a
 COMMANDS: dict[str, str] = {
     "set": "Update one command's state, reason, or both.",
     "batch": "Update many commands, from CSV, TSV, JSONL or JSON; durable, resumable.",
+    "get": "Show one command status.",
+    "list": "List command statuses, filtered.",
+    "wait": "Wait until a command reaches a state.",
     "states": "Show the states, what they mean, and which can be set.",
     "profile": "Keep profiles: which service, and where its API key comes from.",
     "sandbox": "Run the same API on this machine, to rehearse against.",

@@ -15,7 +15,7 @@ from cmdstat.errors import Interrupted, UsageError
 from cmdstat.interrupts import Interruption
 from cmdstat.models import GIVE_ONE, Outcome, StatusUpdate, UpdateRecord, check_id, check_reason
 from cmdstat.output import RECORD, flat
-from cmdstat.states import find_state, parse_settable_state
+from cmdstat.states import find_state, parse_settable_state, parse_state
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +32,7 @@ class SetOptions:
     state: str | None
     reason: str | None
     reason_file: str | None
+    if_state: tuple[str, ...]
     dry_run: bool
 
 
@@ -62,6 +63,15 @@ def command(
             help="A file that holds the reason; - is standard input.",
         ),
     ] = None,
+    if_state: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--if-state",
+            metavar="STATE",
+            help="Read first, and send only if the command is in this state; repeatable. Another"
+            " writer may still come in between.",
+        ),
+    ] = None,
     dry_run: options.DryRun = False,
     profile: options.Profile = None,
     timeout: options.Timeout = None,
@@ -82,7 +92,7 @@ def command(
         retries=retries,
         utc=utc,
     )
-    given = SetOptions(command_id, state, reason, reason_file, dry_run)
+    given = SetOptions(command_id, state, reason, reason_file, tuple(if_state or ()), dry_run)
     if command_id == STANDARD_INPUT:
         send_ids(context, given)
     elif dry_run:
@@ -96,7 +106,7 @@ def parse(given: SetOptions, context: Context) -> StatusUpdate:
     _check_order(given)
     check_id(given.command_id)
     state = None if given.state is None else parse_settable_state(given.state).text
-    return StatusUpdate(given.command_id, state, _reason(given, context))
+    return StatusUpdate(given.command_id, state, _reason(given, context), _conditions(given))
 
 
 def send_ids(context: Context, given: SetOptions) -> None:
@@ -110,8 +120,8 @@ def send_ids(context: Context, given: SetOptions) -> None:
             "give the reason with --reason, or in a file",
         )
     state = None if given.state is None else parse_settable_state(given.state).text
-    defaults = Defaults(state, _reason(given, context))
-    if defaults == Defaults():
+    defaults = Defaults(state, _reason(given, context), _conditions(given))
+    if defaults.state is None and defaults.reason is None:
         raise UsageError("nothing to update: neither a state nor a reason was given", GIVE_ONE)
     send_file(
         context,
@@ -134,6 +144,11 @@ def _reason(given: SetOptions, context: Context) -> str | None:
             "both --reason and --reason-file were given", "give one of the two, not both"
         )
     return _read_reason(given.reason_file, context)
+
+
+def _conditions(given: SetOptions) -> tuple[str, ...]:
+    """The exact states in which the update may be sent, each once."""
+    return tuple(dict.fromkeys(parse_state(name).text for name in given.if_state))
 
 
 def _check_order(given: SetOptions) -> None:
@@ -239,5 +254,7 @@ def rehearse(context: Context, update: StatusUpdate) -> None:
 
         show_request(console, request, curl)
 
+    if update.if_state:
+        context.tell(f"it would be sent only if the state is then {' or '.join(update.if_state)}")
     shape = flat("dry_run", "request", "curl")
     context.show_one({"dry_run": True, "request": request, "curl": curl}, shape, table)

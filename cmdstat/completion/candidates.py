@@ -1,4 +1,4 @@
-"""The candidates for a place: those that are safe and fit what is typed, whatever the sources say."""
+"""The candidates for a place: those that are safe, and fit what is typed."""
 
 from __future__ import annotations
 

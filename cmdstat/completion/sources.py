@@ -48,9 +48,9 @@ def _profiles(env: Mapping[str, str]) -> Iterator[Candidate]:
     from cmdstat.paths import Paths
     from cmdstat.profile_tables import SANDBOX
 
-    yield Candidate(SANDBOX, "built in: the API on this machine")
     for name in ConfigFile(Paths.from_environment(env).config_file).read().get("profiles", {}):
         yield Candidate(name)
+    yield Candidate(SANDBOX, "built in: the API on this machine")
 
 
 def _ids(env: Mapping[str, str]) -> Iterator[Candidate]:

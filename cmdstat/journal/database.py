@@ -27,6 +27,7 @@ CREATE TABLE runs (
     started  REAL NOT NULL,          -- seconds since the epoch, as every time here
     ended    REAL,                   -- NULL while anything is left to do
     ready    INTEGER NOT NULL,       -- 0 while its rows are still being read in
+    dropped  INTEGER,                -- how many rows went unsent when it was given up
     holder   INTEGER,                -- the byte lock of the process that works on it
     profile  TEXT,
     base_url TEXT NOT NULL,
@@ -53,7 +54,7 @@ CREATE TABLE updates (
 ) STRICT;
 CREATE INDEX updates_by_id ON updates (id, n);
 CREATE INDEX updates_by_run ON updates (run, outcome, n) WHERE run IS NOT NULL;
-CREATE INDEX updates_by_outcome ON updates (outcome, n);
+CREATE INDEX updates_by_outcome ON updates (outcome, at);
 CREATE INDEX updates_by_at ON updates (at);
 """
 

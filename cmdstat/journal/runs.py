@@ -125,7 +125,8 @@ class Runs:
                     "wait for it to end, or end it first",
                 )
             self._database.execute(
-                "UPDATE runs SET holder = ?, ended = NULL WHERE run = ?", (holder, run.name)
+                "UPDATE runs SET holder = ?, ended = NULL, dropped = NULL WHERE run = ?",
+                (holder, run.name),
             )
 
     def let_go(self, run: Run) -> None:
@@ -173,8 +174,8 @@ class Runs:
                 "DELETE FROM updates WHERE run = ? AND outcome = 'pending'", (run.name,)
             ).rowcount
             self._database.execute(
-                "UPDATE runs SET holder = NULL, ended = ? WHERE run = ?",
-                (self._clock(), run.name),
+                "UPDATE runs SET holder = NULL, ended = ?, dropped = ? WHERE run = ?",
+                (self._clock(), dropped, run.name),
             )
         return dropped
 

@@ -99,6 +99,15 @@ def show_rows(
     return print_lines(console, lines)
 
 
+def fits(console: Console, columns: Sequence[Column], rows: Iterable[Sequence[Text | str]]) -> bool:
+    """Whether `show_rows` would show these as a table: for whoever has a narrower one to offer."""
+    body = [
+        [_cell(console, column, value) for column, value in zip(columns, row, strict=True)]
+        for row in rows
+    ]
+    return _fitted(console, columns, [[Text(column.name) for column in columns], *body]) is not None
+
+
 def _cell(console: Console, column: Column, value: Text | str) -> Text:
     if isinstance(value, Text):
         return value

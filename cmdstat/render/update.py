@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cmdstat.instants import describe_duration
+from cmdstat.models import Outcome
 from cmdstat.render.content import show_content
 from cmdstat.render.tables import Detail, show_details
 from cmdstat.render.texts import (
@@ -70,7 +71,7 @@ def _result(console: Console, record: Record) -> Iterator[Detail]:
     yield Detail("requested", _requested_state(requested.get("state"), encoding), whole=True)
     if isinstance(content, dict):
         yield Detail("reported", _reported_state(record, encoding), whole=True)
-        if isinstance(before, dict):
+        if isinstance(before, dict) and record["outcome"] != Outcome.SKIPPED:
             change = change_text(before.get("state"), content.get("state"), encoding)
             yield Detail("change", change)
     if requested.get("reason") is not None:
@@ -101,7 +102,7 @@ def _reported_state(record: Record, encoding: str) -> Text:
     """The reported state, and whether it is another than the one that was asked for."""
     requested, reported = record["requested"].get("state"), record["content"].get("state")
     text = state_text(reported, encoding)
-    if requested is not None and requested != reported:
+    if requested not in (None, reported) and record["outcome"] != Outcome.SKIPPED:
         text.append("  not as requested", "bold yellow")
     return text
 
