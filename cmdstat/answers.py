@@ -27,6 +27,7 @@ class Obstacle(StrEnum):
     """What kept a request from its answer, where that can be told."""
 
     CERTIFICATE = "a certificate that is not trusted"
+    IDENTITY = "no client certificate that the server accepts"
     PROXY = "a proxy that does not let us through"
     NAME = "a name that nobody knows"
     NOBODY = "a port where nothing listens"

@@ -197,6 +197,9 @@ class Client:
             )
         except _NETWORK_FAILURES as failure:
             return self._failed(failure, None, timeout)
+        if response.status < 200 and response.connection is not None:
+            # Not the answer yet, which may still come; it must not be taken for the next one's.
+            response.connection.close()
         content, broken = b"", None
         try:
             content = _read_within_limit(response)

@@ -229,11 +229,13 @@ class Delivery:
         """Read the command and compare it with what was asked for and what is known."""
         answer = self._get()
         current = answer.content
-        if current is None:
+        if current is None or not _tells_of(current, self._update.id):
             return Reading.UNREADABLE, None
         seen, self._seen = self._seen, current
         if self._update.is_shown_by(current):
             return Reading.AS_ASKED, current
+        if not isinstance(current.get("state"), str):
+            return Reading.UNREADABLE, None
         if seen is not None:
             changed = not _is_same(seen, current)
         else:
@@ -305,6 +307,12 @@ class Delivery:
     ) -> None:
         of = self._policy.retries + 1
         self._watch(Step(doing, self._attempts + ahead, of, seconds, because))
+
+
+def _tells_of(content: Content, command_id: str) -> bool:
+    """Whether a content that was read speaks of the command, as far as it says of which."""
+    told = content.get("id")
+    return told is None or str(told).casefold() == command_id.casefold()
 
 
 def _is_same(one: Content, other: Content) -> bool:

@@ -137,7 +137,8 @@ def _hint(place: Place, verdict: Verdict, error: CmdstatError) -> str:
         Verdict.NOTHING_LISTENS: f"check host and port of {place.base_url}, and that the server"
         " runs",
         Verdict.NOT_TRUSTED: f"if an authority of your own signed it, name its PEM file: {trust}",
-        Verdict.PROXY_IN_THE_WAY: f"check HTTPS_PROXY and HTTP_PROXY; to go past it: NO_PROXY={name}",
+        Verdict.PROXY_IN_THE_WAY: "check HTTPS_PROXY and HTTP_PROXY; to go past it:"
+        f" NO_PROXY={name}",
         Verdict.TIMED_OUT: f"try again, or give it longer: {place.change('timeout=SECONDS')}",
     }.get(verdict, error.hint)
 
@@ -147,4 +148,6 @@ def _address_hint(place: Place) -> str:
         usual = "its first part is the tenant's name"
     else:
         usual = f"a tenant's is https://TENANT-api{CLOUD}/api"
-    return f"the base URL is {place.base_url}; {usual}: {place.change('base_url=URL')}"
+    return (
+        f"the base URL is {place.base_url}; {usual}; to change it: {place.change('base_url=URL')}"
+    )

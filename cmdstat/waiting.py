@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from cmdstat.answers import Answer
+from cmdstat.answers import Answer, Obstacle
 from cmdstat.attempts import Clock, Policy
 from cmdstat.errors import CmdstatError, ConditionNotMet
 from cmdstat.instants import describe_duration, parse_timestamp
@@ -103,7 +103,7 @@ class Wait:
         while True:
             last = self.left == 0
             answer = self._read(max(self.left, LAST_READ))
-            if answer.may_pass:
+            if answer.may_pass and answer.obstacle is not Obstacle.CERTIFICATE:
                 failures += 1
                 self.failure = answer.error
             else:

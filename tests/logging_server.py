@@ -170,6 +170,11 @@ class LoggingServer:
                 f"{count} {method} awaited, {len(self.seen(method))} came"
             )
 
+    def settle(self, seconds: float = 5.0) -> None:
+        """Wait until every connection is over, so that what a dead client had sent is in the log."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: not self._sockets, seconds)
+
     def applied(self) -> list[Seen]:
         """The updates that took effect, in order."""
         return [each for each in self.seen("PUT") if each.applied]
@@ -233,8 +238,9 @@ class LoggingServer:
             return
         finally:
             connected.close()
-            with self._lock:
+            with self._changed:
                 self._sockets.discard(connected)
+                self._changed.notify_all()
 
     def _answer(self, connected: socket.socket, head: list[str], body: bytes) -> None:
         method, path, _ = head[0].split(" ")

@@ -20,7 +20,9 @@ from cmdstat.journal.database import open_database
 pexpect = pytest.importorskip("pexpect", reason="pexpect drives the shells")
 
 SHELLS = ("bash", "zsh", "fish")
+COMPLETIONS = Path(__file__).parent.parent / "completions"
 LONGEST = 20
+ID = "5d1f0c2b-8e77-4a35-b0c9-6f2d3e4a5b6c"
 COMMANDS = (
     "$(touch f)",
     "`touch f`",
@@ -42,7 +44,7 @@ cmdstat() { "$SHOW_ARGV" "$@"; }
     ),
     "zsh": (
         ["-i"],
-        """PS1='ready> '; unsetopt zle_bracketed_paste prompt_sp 2>/dev/null; setopt no_beep
+        """PS1='ready> '; unset zle_bracketed_paste; unsetopt prompt_sp; setopt no_beep
 autoload -Uz compinit; compinit -u -D
 cmdstat() { "$SHOW_ARGV" "$@" }
 """,
@@ -64,10 +66,11 @@ echo arrived
 class Terminal:
     """A shell on a terminal, in a home of its own, with the completion script loaded."""
 
-    def __init__(self, shell: str, home: Home, folder: Path, program: Path) -> None:
+    def __init__(self, shell: str, home: Home, folder: Path, program: Path, first: str) -> None:
         options, rc = START[shell]
         rc_file = folder / (".zshrc" if shell == "zsh" else "rc")
-        rc_file.write_text(rc + script(shell))
+        loading = "" if "fpath" in first else script(shell)
+        rc_file.write_text(first + rc + loading)
         self.folder = folder
         self._argv_file = folder / "argv"
         self._shown = ""
@@ -116,10 +119,13 @@ def executable(path: Path, text: str) -> Path:
     return path
 
 
-@pytest.fixture(params=SHELLS)
+def needs(shell: str) -> pytest.MarkDecorator:
+    missing = shutil.which(shell) is None
+    return pytest.mark.skipif(missing, reason=f"{shell} is not installed on this machine")
+
+
+@pytest.fixture(params=[pytest.param(shell, marks=needs(shell)) for shell in SHELLS])
 def shell(request: pytest.FixtureRequest) -> str:
-    if shutil.which(request.param) is None:
-        pytest.skip(f"{request.param} is not installed on this machine")
     return request.param
 
 
@@ -129,8 +135,10 @@ def open_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     opened: list[Terminal] = []
     real = Path(sys.executable).with_name("cmdstat")
 
-    def make(shell: str, home: Home | None = None, program: Path = real) -> Terminal:
-        opened.append(Terminal(shell, home or Home(tmp_path / "home"), tmp_path, program))
+    def make(
+        shell: str, home: Home | None = None, program: Path = real, first: str = ""
+    ) -> Terminal:
+        opened.append(Terminal(shell, home or Home(tmp_path / "home"), tmp_path, program, first))
         return opened[-1]
 
     yield make
@@ -164,6 +172,7 @@ def test_states_arrive_as_one_argument(shell: str, open_terminal: Callable[..., 
     assert terminal.arrives("cmdstat set ID 'Command S\tu\t") == success
     assert terminal.arrives("cmdstat set ID Command\\ S\tu\t") == success
     assert terminal.arrives("cmdstat set ID Comm\tSu\t") == success
+    assert terminal.arrives("cmdstat list --state \tsucc\t") == ["list", "--state", "success"]
     assert terminal.arrives("cmdstat batch f --state can\t") == [
         "batch",
         "f",
@@ -183,17 +192,25 @@ def test_what_this_machine_knows_arrives(
 ) -> None:
     """Commands, options, their values, profiles, ids and runs complete, and a space follows."""
     home = Home(tmp_path / "home")
-    journal_with(home, ("5d1f0c2b-8e77", "Command Success"), ("other", "Command Failure"))
+    journal_with(home, (ID, "Command Success"), ("other", "Command Failure"))
     profiles_named(home, "prod", "staging")
     terminal = open_terminal(shell, home)
-    whole = ["set", "5d1f0c2b-8e77", "success", "--profile", "prod", "-o", "json"]
+    assert ID in terminal.tab("cmdstat set \t\t")
+    whole = ["set", ID, "success", "--profile", "prod", "-o", "json"]
     assert terminal.arrives("cmdstat se\t5d\tsuc\t--prof\tpr\t-o json") == whole
     assert terminal.arrives("cmdstat set 5d\tsuc\t--profile=pr\t--output=tab\t") == [
-        "set", "5d1f0c2b-8e77", "success", "--profile=prod", "--output=table",
+        "set", ID, "success", "--profile=prod", "--output=table",
     ]  # fmt: skip
     assert terminal.arrives("cmdstat set -p stag\t'5d\tack\t") == [
-        "set", "-p", "staging", "5d1f0c2b-8e77", "acknowledged",
+        "set", "-p", "staging", ID, "acknowledged",
     ]  # fmt: skip
+
+
+def test_after_a_space_all_is_offered(shell: str, open_terminal: Callable[..., Terminal]) -> None:
+    """A word that has not begun completes too: the only profile of a new home is the sandbox."""
+    terminal = open_terminal(shell)
+    assert terminal.arrives("cmdstat set --profile \t ID") == ["set", "--profile", "sandbox", "ID"]
+    assert terminal.arrives("cmdstat set --profile=\t ID") == ["set", "--profile=sandbox", "ID"]
 
 
 def test_the_shell_completes_file_names(shell: str, open_terminal: Callable[..., Terminal]) -> None:
@@ -207,6 +224,23 @@ def test_the_shell_completes_file_names(shell: str, open_terminal: Callable[...,
     ]  # fmt: skip
     assert terminal.arrives("cmdstat batch --report=so\t") == ["batch", "--report=some rows.csv"]
     assert terminal.arrives("cmdstat set so\t") == ["set", "so"]
+
+
+@needs("zsh")
+def test_zsh_finds_the_script_in_its_folders(open_terminal: Callable[..., Terminal]) -> None:
+    """`_cmdstat` works too as zsh loads it by itself, from a folder in `fpath`."""
+    terminal = open_terminal("zsh", first=f"fpath=('{COMPLETIONS}' $fpath)\n")
+    assert terminal.arrives("cmdstat set ID succ\t") == ["set", "ID", "success"]
+    assert terminal.arrives("cmdstat set ID fai\t") == ["set", "ID", "failure"]
+
+
+@needs("bash")
+def test_an_old_bash_completes(open_terminal: Callable[..., Terminal]) -> None:
+    """Where bash has no `compopt`, as on macOS, values and file names complete all the same."""
+    terminal = open_terminal("bash", first="enable -n compopt\n")
+    (terminal.folder / "work" / "rows.csv").touch()
+    assert terminal.arrives('cmdstat set ID "Command Su\t') == ["set", "ID", "Command Success"]
+    assert terminal.arrives("cmdstat batch ro\t") == ["batch", "rows.csv"]
 
 
 def test_a_setting_is_typed_on(
@@ -251,9 +285,9 @@ def test_hostile_words_before_the_cursor_run_nothing(
     for each in COMMANDS:
         text = each.replace("'", "").replace("\n", "")
         arrived = terminal.arrives(f"cmdstat set '{text}' succ\t")
-        # Bash takes a separator for a new command even in quotes, and then does not ask.
-        asked = shell != "bash" or not set(text) & set("`;&")
-        assert arrived == ["set", text, "success" if asked else "succ"]
+        assert arrived[:2] == ["set", text]
+        # Bash may take a separator for a new command even in quotes, and then does not ask.
+        assert arrived[2] == "success" or (shell == "bash" and set(text) & set("`;&"))
     terminal.tab('cmdstat set "x$(touch f)" succ\t')
     terminal.tab("cmdstat set ID --reason $(touch f) --profile \t")
     assert terminal.files_made() == []

@@ -27,11 +27,11 @@ FRONT = {
 }
 CORE = {
     "__init__", "states", "errors", "models", "foreign", "instants", "base_urls", "answers",
-    "envelopes", "attempts", "delivery", "batch",
+    "envelopes", "attempts", "reading", "delivery", "batch",
 }  # fmt: skip
 FOREIGN = {
-    "requests": {"client", "connections"},
-    "urllib3": {"client", "connections"},
+    "requests": {"client", "connections", "failures"},
+    "urllib3": {"client", "connections", "failures"},
     "rich": {"render", "commands", "context", "batching", "batch_screen"},
     "typer": {"cli", "commands", "context", "options", "completion"},
     "tomlkit": {"config_files", "config_edits", "profile_tables"},
@@ -118,13 +118,13 @@ def loaded_by(*arguments: str) -> set[str]:
     """The modules that are loaded when a command line has run, in a process of its own."""
     script = (
         "import sys, os; import cmdstat.__main__ as start\n"
-        "os._exit = lambda code: (print(*sys.modules, sep='\\n'), sys.stdout.flush())\n"
+        "os._exit = lambda code: (print('LOADED', *sys.modules), sys.stdout.flush())\n"
         f"sys.argv = ['cmdstat', *{arguments!r}]; start.run()"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    return set(done.stdout.split())
+    return set(done.stdout.rpartition("LOADED")[2].split())
 
 
 HEAVY = {

@@ -1,7 +1,8 @@
 """Send the rows of a batch with several jobs at a time, recording each before it is told.
 
 A job's turn is: what became of its last row and the mark of its next one go to the journal
-together, and only when that is durable is the one told and the other sent.
+together, and only when that is durable is the one told, the other sent, and the next row of the
+first one's id let go.
 """
 
 from __future__ import annotations
@@ -97,14 +98,14 @@ class Engine:
         ended: Ended | None = None
         try:
             while True:
-                self._pacing.turn()
                 begin = self._next()
                 self._record(ended, begin)
-                ended = None
+                had_ended, ended = ended is not None, None
                 if begin is not None:
                     ended = Ended(begin, self._deliver(begin))
-                    self._note(ended)
-                elif not self._wait_for_more():
+                    with self._changed:
+                        self._schedule.ended(ended.ending)
+                elif not had_ended and not self._wait_for_more():
                     return
         except BaseException as failure:  # noqa: BLE001 - carried to the thread that waits for the jobs
             with self._changed:
@@ -121,6 +122,10 @@ class Engine:
             if lost.record is not None:
                 self._tell_one(lost.record)
             raise
+        if ended is not None:
+            with self._changed:
+                self._schedule.recorded(*ended)
+                self._changed.notify_all()
         if record is not None:
             self._tell_one(record)
 
@@ -139,14 +144,9 @@ class Engine:
             sent_at=row.sent_at,
         ).run()
 
-    def _note(self, ended: Ended) -> None:
-        with self._changed:
-            self._schedule.ended(*ended)
-            self._changed.notify_all()
-
     def _next(self) -> QueuedRow | None:
         with self._changed:
-            if self._pacing.is_stopping:
+            if not self._pacing.may_start:
                 return None
             while self._schedule.is_hungry and not self._exhausted:
                 rows = self._queue.take(_PAGE)

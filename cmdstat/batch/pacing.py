@@ -43,6 +43,13 @@ class SharedPacing(Pacing):
         """Whether no new request may start."""
         return self._asked_to_stop or self.schedule.stop is not None
 
+    @property
+    def may_start(self) -> bool:
+        """Whether a row may start now: there is neither a stop nor a pause."""
+        with self.changed:
+            left = self.schedule.pause_left(self._clock.monotonic())
+        return left <= 0 and not self.is_stopping
+
     def turn(self) -> bool:
         while not self.is_stopping:
             with self.changed:
@@ -60,16 +67,26 @@ class SharedPacing(Pacing):
 
     def takes_over(self, limited: Answer) -> bool:
         with self.changed:
-            backoff = self._policy.backoff(self.schedule.pauses + 1)
-            self.schedule.limited(limited, backoff, self._clock.monotonic())
+            self.schedule.limited(limited, self._policy.backoff, self._clock.monotonic())
         return True
 
     def take_slot(self) -> None:
-        """Wait for the rate's next slot; a stop does not hold up what is to be finished."""
-        with self.changed:
-            seconds = self.schedule.slot(self._clock.monotonic())
-        if seconds > 0:
-            self.wait(seconds)
+        """Wait for the rate's next slot, and out of any pause that begins meanwhile.
+
+        A stop does not hold up what is to be finished.
+        """
+        has_slot = False
+        while True:
+            with self.changed:
+                now = self._clock.monotonic()
+                seconds = self.schedule.pause_left(now)
+                if seconds > 0:
+                    has_slot = False
+                elif not has_slot:
+                    seconds = self.schedule.slot(now)
+                    has_slot = True
+            if seconds <= 0 or not self.wait(seconds):
+                return
 
 
 class RatedWire(Wire):

@@ -8,6 +8,8 @@ whole run; some failures in a row stop it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from math import inf
 from typing import NamedTuple
 
 from cmdstat.answers import Answer
@@ -50,6 +52,16 @@ def stays_pending(ending: Ending) -> bool:
     )
 
 
+def stays_in_doubt(row: QueuedRow, ending: Ending) -> bool:
+    """Whether a row that was left `sending` is as doubtful as before: not read, not sent again."""
+    return (
+        row.sent_at is not None
+        and ending.outcome is Outcome.UNKNOWN
+        and ending.content is None
+        and ending.attempts == 0
+    )
+
+
 class Schedule:
     """The state of one run. Not safe for threads by itself. Times are seconds of one clock."""
 
@@ -61,7 +73,7 @@ class Schedule:
         self._held: set[str] = set()  # ids with a row that stays pending, so later ones do too
         self._waiting = 0
         self._next_slot = 0.0
-        self._paused_until = 0.0
+        self._paused_until = -inf
         self._pauses = 0
         self._unreachable = 0
         self._failing = 0
@@ -95,19 +107,19 @@ class Schedule:
         """The next row to send, or None while there is none."""
         return self._ready.popleft() if self._ready else None
 
-    def ended(self, row: QueuedRow, ending: Ending) -> None:
-        """A row has ended: let the next of its id go, count, and stop the run if it must."""
+    def recorded(self, row: QueuedRow, ending: Ending) -> None:
+        """A row's ending is durable: let the next of its id go, unless it is to be done again."""
         behind = self._behind.pop(row.update.id)
-        if stays_pending(ending):
+        if stays_pending(ending) or stays_in_doubt(row, ending):
             self._held.add(row.update.id)
             self._waiting -= len(behind)
         elif behind:
             self._waiting -= 1
             self._ready.append(behind.popleft())
             self._behind[row.update.id] = behind
-        self._count(ending)
 
-    def _count(self, ending: Ending) -> None:
+    def ended(self, ending: Ending) -> None:
+        """A row has ended: count it, and stop the run if it must."""
         outcome = ending.outcome
         if outcome is Outcome.PENDING:
             return
@@ -143,9 +155,14 @@ class Schedule:
                 )
             )
 
-    def limited(self, answer: Answer, backoff: float, now: float) -> None:
-        """A 429 came: pause the run for what it asks, else `backoff` seconds; or stop it."""
-        seconds = backoff if answer.retry_after is None else answer.retry_after
+    def limited(self, answer: Answer, backoff: Callable[[int], float], now: float) -> None:
+        """A 429 came: pause the run for what it asks, else the backoff after so many; or stop it.
+
+        Answers to requests that left before the last pause was over belong to that one.
+        """
+        is_new = now - answer.elapsed >= self._paused_until
+        self._pauses += is_new
+        seconds = backoff(self._pauses) if answer.retry_after is None else answer.retry_after
         if seconds > LONGEST_PAUSE:
             self._stop(
                 ServerFailed(
@@ -154,22 +171,15 @@ class Schedule:
                 )
             )
             return
-        if now >= self._paused_until:
-            self._pauses += 1  # several answers to one burst are one pause
-            if self._pauses > PAUSES_IN_A_ROW:
-                self._stop(
-                    ServerFailed(
-                        f"stopped: the server limits the rate; {PAUSES_IN_A_ROW} pauses have"
-                        " not helped a single row",
-                        "go on later, with a lower --rate",
-                    )
+        if self._pauses > PAUSES_IN_A_ROW:
+            self._stop(
+                ServerFailed(
+                    f"stopped: the server limits the rate; {PAUSES_IN_A_ROW} pauses have"
+                    " not helped a single row",
+                    "go on later, with a lower --rate",
                 )
+            )
         self._paused_until = max(self._paused_until, now + seconds)
-
-    @property
-    def pauses(self) -> int:
-        """How many pauses there were since a row was done."""
-        return self._pauses
 
     def pause_left(self, now: float) -> float:
         """Seconds until the common pause is over."""

@@ -11,6 +11,7 @@ COMMANDS: dict[str, str] = {
     "get": "Show one command status.",
     "list": "List command statuses, filtered.",
     "wait": "Wait until a command reaches a state.",
+    "history": "Show what was sent from this machine, and what came of it.",
     "states": "Show the states, what they mean, and which can be set.",
     "profile": "Keep profiles: which service, and where its API key comes from.",
     "sandbox": "Run the same API on this machine, to rehearse against.",

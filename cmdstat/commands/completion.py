@@ -10,13 +10,14 @@ import typer
 from cmdstat.context import open_context
 
 EPILOG = """\b
-How to install it:
-  bash        cmdstat completion bash > ~/.local/share/bash-completion/completions/cmdstat
-  zsh         cmdstat completion zsh > ~/.zfunc/_cmdstat
-  fish        cmdstat completion fish > ~/.config/fish/completions/cmdstat.fish
-  powershell  cmdstat completion powershell >> $PROFILE
+To install it (the folders must exist; in zsh, name yours in fpath before compinit runs):
+  cmdstat completion bash > ~/.local/share/bash-completion/completions/cmdstat
+  cmdstat completion zsh > ~/.zfunc/_cmdstat
+  cmdstat completion fish > ~/.config/fish/completions/cmdstat.fish
+  cmdstat completion powershell >> $PROFILE
 
-In zsh the folder must be in fpath before compinit runs. To try it in this shell alone:
+\b
+To try it in this shell alone:
   source <(cmdstat completion bash)
 """
 

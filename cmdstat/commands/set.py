@@ -10,7 +10,6 @@ import typer
 from cmdstat import options
 from cmdstat.attempts import Clock
 from cmdstat.context import Context, open_context
-from cmdstat.dispatch import dispatch
 from cmdstat.errors import Interrupted, UsageError
 from cmdstat.interrupts import Interruption
 from cmdstat.models import GIVE_ONE, Outcome, StatusUpdate, UpdateRecord, check_id, check_reason
@@ -189,6 +188,8 @@ def _read_reason(name: str, context: Context) -> str:
 
 def run(context: Context, update: StatusUpdate) -> None:
     """Send the update, show what came of it, and raise the error that it came to, if any."""
+    from cmdstat.dispatch import dispatch
+
     journal = context.journal
     client = context.client()
     with Interruption() as interruption, context.progress() as progress:

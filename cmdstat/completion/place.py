@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cmdstat.completion.table import Command
+from cmdstat.completion.table import Command, Option
 from cmdstat.completion.words import Word
 
 COMMANDS, OPTIONS = "@commands", "@options"
@@ -93,16 +93,18 @@ class _Reading:
         """
         if text.startswith("--"):
             name, equals, _ = text.partition("=")
-            return name + equals if equals else "", self._values_of(name)
+            option = self._take(name)
+            return name + equals if equals else "", option.values or None if option else None
         for place in range(1, len(text)):
-            values = self._values_of("-" + text[place])
-            if values is not None:
-                return text[: place + 1] if text[place + 1 :] else "", values
+            option = self._take("-" + text[place])
+            if option is None:
+                break
+            if option.values:
+                return text[: place + 1] if text[place + 1 :] else "", option.values
         return "", None
 
-    def _values_of(self, name: str) -> str | None:
+    def _take(self, name: str) -> Option | None:
         option = self._command.option(name)
-        if option is None:
-            return None
-        self.given.update(option.names)
-        return option.values or None
+        if option is not None:
+            self.given.update(option.names)
+        return option

@@ -33,6 +33,8 @@ _VALUES: dict[str, str] = {
     "batch --state": SETTABLE_STATES,
     "batch --discard": UNFINISHED_RUNS,
     "profile add NAME": _ANY,
+    "list --request": _ANY,
+    "list --device": _ANY,
     "history --outcome": "|".join(Outcome),
     "--profile": PROFILES,
     "--state": STATES,
@@ -82,7 +84,7 @@ def _rows(command: Any, path: str) -> Iterator[tuple[str, str, str, str, str]]:
         elif not param.hidden:
             for names in filter(None, (param.opts, param.secondary_opts)):
                 values = "" if param.is_flag else _values(param, path, max(names, key=len))
-                yield OPTION, path, " ".join(names), values, _note(param.help)
+                yield OPTION, path, " ".join(sorted(names, key=len)), values, _note(param.help)
     for name, child in children.items():
         yield from _rows(child, f"{path} {name}".lstrip())
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from cmdstat.batch.engine import Ended, NotRecorded
 from cmdstat.batch.rows import Row
-from cmdstat.batch.schedule import QueuedRow, stays_pending
+from cmdstat.batch.schedule import QueuedRow, stays_in_doubt, stays_pending
 from cmdstat.errors import CmdstatError, ConfigurationError, UsageError
 from cmdstat.instants import timestamp
 from cmdstat.journal.database import guarded, open_database, transaction
@@ -125,8 +125,7 @@ class Runs:
                     "wait for it to end, or end it first",
                 )
             self._database.execute(
-                "UPDATE runs SET holder = ?, ended = NULL, dropped = NULL WHERE run = ?",
-                (holder, run.name),
+                "UPDATE runs SET holder = ?, ended = NULL WHERE run = ?", (holder, run.name)
             )
 
     def let_go(self, run: Run) -> None:
@@ -174,7 +173,8 @@ class Runs:
                 "DELETE FROM updates WHERE run = ? AND outcome = 'pending'", (run.name,)
             ).rowcount
             self._database.execute(
-                "UPDATE runs SET holder = NULL, ended = ?, dropped = ? WHERE run = ?",
+                "UPDATE runs SET holder = NULL, ended = ?, dropped = coalesce(dropped, 0) + ?"
+                " WHERE run = ?",
                 (self._clock(), dropped, run.name),
             )
         return dropped
@@ -307,15 +307,9 @@ class RunQueue:
     def _ending(self, ended: Ended, now: float) -> tuple[UpdateRecord, Statement]:
         """The record of a row that ended, and the statement that writes it down."""
         row, ending = ended
-        still_in_doubt = (
-            row.sent_at is not None
-            and ending.outcome is Outcome.UNKNOWN
-            and ending.content is None
-            and ending.attempts == 0
-        )
         outcome: str = ending.outcome.value
-        if still_in_doubt:
-            outcome = SENDING  # nothing was sent since; the next resume reads it back again
+        if stays_in_doubt(row, ending):
+            outcome = SENDING  # the next resume reads it back again
         elif stays_pending(ending):
             ending = ending._replace(outcome=Outcome.PENDING)
             outcome = SENDING if row.sent_at is not None else Outcome.PENDING.value
@@ -328,10 +322,9 @@ class RunQueue:
             line=row.line,
             at=timestamp(now),
         )
-        result = None if ending.attempts == 0 and ending.error is None else result_of(record)
         return record, (
             "UPDATE updates SET outcome = ?, at = ?, result = ?, holder = NULL WHERE n = ?",
-            (outcome, now, result, row.n),
+            (outcome, now, result_of(record), row.n),
         )
 
     def _queued(self, row: tuple[Any, ...]) -> QueuedRow:

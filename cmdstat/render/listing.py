@@ -14,7 +14,7 @@ from rich.text import Text
 
 from cmdstat.instants import describe_age, parse_timestamp
 from cmdstat.models import Content
-from cmdstat.render.lines import GAP, cells, hanging
+from cmdstat.render.lines import GAP, cells, folded
 from cmdstat.render.tables import Column, fits, show_rows
 from cmdstat.render.terminal import WIDEST
 from cmdstat.render.texts import id_text, moment_text, more_text, state_text, value_text
@@ -24,6 +24,7 @@ _LAYOUTS = (
     ("ID", "STATE", "UPDATED", "DEVICE", "REASON"),
     ("ID", "STATE", "AGE", "REASON"),
 )
+_NARROW_IN_UTC = ("ID", "STATE", "UPDATED", "REASON")
 _WHOLE = ("ID", "STATE", "AGE", "REQUEST", "DEVICE")
 _LONGEST_REASON = 200
 """A table is for looking over; `get`, a pipe and JSON have the whole of a long reason."""
@@ -37,7 +38,7 @@ def show_listing(
     `now` is seconds since the epoch, for how long ago; `utc` shows times in UTC instead of local.
     """
     rows = [_cells(console, content, now=now, utc=utc) for content in contents]
-    for names in _LAYOUTS:
+    for names in (*_LAYOUTS[:2], _NARROW_IN_UTC, *_LAYOUTS[2:]) if utc else _LAYOUTS:
         columns = [Column(name, whole=name in _WHOLE) for name in names]
         chosen = [[row[name] for name in names] for row in rows]
         if fits(console, columns, chosen):
@@ -84,7 +85,8 @@ def _reason(console: Console, reason: Any) -> Text:
 
 def _stacked(console: Console, row: dict[str, Text], room: int) -> tuple[Text, Text]:
     """Two cells of a narrow table: the reason below the id, the age below the state."""
-    reason = hanging(console, row["REASON"], room, GAP) if row["REASON"] else []
+    indent = Text(" " * GAP)
+    reason = [indent + line for line in folded(console, row["REASON"], room - GAP) if line]
     age = row["AGE"].copy()
     age.stylize("dim")
     return Text("\n").join([row["ID"], *reason]), Text("\n").join([row["STATE"], age])

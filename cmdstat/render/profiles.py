@@ -10,6 +10,7 @@ from rich.text import Text
 
 from cmdstat.instants import describe_duration
 from cmdstat.models import Outcome
+from cmdstat.render.lines import cells
 from cmdstat.render.signs import OUTCOME_SIGNS
 from cmdstat.render.tables import Column, Detail, show_details, show_rows
 from cmdstat.render.terminal import draws, encodable
@@ -18,6 +19,8 @@ from cmdstat.render.texts import nothing, plain, plain_line, value_text
 Item = Mapping[str, Any]
 
 _SETTINGS = ("timeout", "retries", "ca_bundle", "client_cert", "allow_http")
+_ROOM_FOR_ROWS = 90
+_SHORT = 20
 _SANDBOX_URL = "on this machine, while a command runs"
 
 
@@ -68,20 +71,20 @@ def show_removal(console: Console, item: Item) -> None:
 
 
 def show_settings(console: Console, item: Item) -> None:
-    """Every setting in force: a row each, value, source, and what it overrides."""
+    """Every setting in force, its value, its source, and what it overrides.
+
+    A row each where there is room; else a labelled value each, with its source behind or below it.
+    """
+    if console.width < _ROOM_FOR_ROWS:
+        details = [_setting_detail(*row) for row in _setting_rows(console, item)]
+        return show_details(console, "Settings", Text(), details)
     columns = [
         Column("SETTING", whole=True),
         Column("VALUE", whole=True),
         Column("FROM"),
         Column("OVERRIDES"),
     ]
-    rows = [
-        (
-            _profile_row(console, item),
-            *(_setting_row(console, setting) for setting in item["settings"]),
-        )
-    ]
-    show_rows(console, columns, rows[0])
+    return show_rows(console, columns, _setting_rows(console, item))
 
 
 def show_check(console: Console, item: Item) -> None:
@@ -134,24 +137,33 @@ def _key(console: Console, item: Item) -> Text:
     return Text.assemble(f"{mask}  ", (encodable(item["key_source"], encoding), "dim"))
 
 
-def _profile_row(console: Console, item: Item) -> tuple[Text, Text, Text, Text]:
-    name = item["profile"]
-    return (
-        Text("profile"),
-        nothing(console.encoding) if name is None else plain_line(name, console.encoding, "bold"),
-        plain(item["chosen_by"], console.encoding),
-        _overridden(console, "profile", item["not_chosen"]),
-    )
+def _setting_rows(console: Console, item: Item) -> list[tuple[Text, Text, Text, Text]]:
+    """Name, value, source and what is overridden, of the choice of the profile and each setting."""
+    choice = {
+        "name": "profile",
+        "value": item["profile"],
+        "source": item["chosen_by"],
+        "overrides": item["not_chosen"],
+    }
+    return [
+        (
+            Text(each["name"]),
+            _setting_value(console, each["name"], each["value"]),
+            plain(each["source"], console.encoding, "dim" if each["source"] == "default" else ""),
+            _overridden(console, each["name"], each["overrides"]),
+        )
+        for each in (choice, *item["settings"])
+    ]
 
 
-def _setting_row(console: Console, setting: Item) -> tuple[Text, Text, Text, Text]:
-    name = setting["name"]
-    return (
-        Text(name),
-        _setting_value(console, name, setting["value"]),
-        plain(setting["source"], console.encoding, "dim" if setting["source"] == "default" else ""),
-        _overridden(console, name, setting["overrides"]),
-    )
+def _setting_detail(name: Text, value: Text, source: Text, overrides: Text) -> Detail:
+    """One setting as a labelled value; an address is never broken for what it overrides."""
+    origin = Text.assemble((source.plain, "dim"))
+    if overrides:
+        origin.append(f", over {overrides.plain}", "dim")
+    is_long = cells(value) > _SHORT or bool(overrides)
+    text = Text("\n" if is_long else "  ").join([value, origin])
+    return Detail(name.plain, text, whole=is_long and cells(value) >= cells(origin))
 
 
 def _overridden(console: Console, name: str, overrides: Sequence[Item]) -> Text:

@@ -23,7 +23,8 @@ def show_summary(console: Console, counts: Sequence[tuple[str | None, int]]) -> 
     total = sum(number for _, number in counts)
     most = max((number for _, number in counts), default=0)
     states = [state_text(state, encoding) for state, _ in counts]
-    taken = max(map(cells, states), default=0) + len(f"{most:,}") + len("100 %") + 3 * GAP
+    numbers = max(len("COUNT"), len(f"{most:,}")) + len("SHARE")
+    taken = max(map(cells, states), default=0) + numbers + 3 * GAP
     room = min(_LONGEST_BAR, console.width - taken)
     columns = [
         Column("STATE", whole=True),

@@ -37,11 +37,7 @@ def main() -> None:
 
 def measure(env: dict[str, str], pairs: int) -> list[bool]:
     """Each row of the design's table on starting; whether its goal was reached."""
-    complete = env | {
-        "_CMDSTAT_COMPLETE": "complete_bash",
-        "COMP_WORDS": "cmdstat set abc succ",
-        "COMP_CWORD": "3",
-    }
+    complete = env | {"_CMDSTAT_LINE": "cmdstat set abc succ", "_CMDSTAT_WORD": "succ"}
     typer = python("import typer", env)
     return [
         compare(
@@ -52,7 +48,13 @@ def measure(env: dict[str, str], pairs: int) -> list[bool]:
             pairs,
         ),
         compare("--version", 1.2, lambda: seconds([CMDSTAT, "--version"], env), typer, pairs),
-        compare("one completion", 1.2, lambda: seconds([CMDSTAT], complete), typer, pairs),
+        compare(
+            "one completion",
+            1.2,
+            lambda: seconds([CMDSTAT, "__complete", "bash"], complete),
+            typer,
+            pairs,
+        ),
         compare(
             "--help",
             1.5,

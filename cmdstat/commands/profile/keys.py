@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from cmdstat.context import Context
-from cmdstat.errors import UsageError
+from cmdstat.errors import ConfigurationError, UsageError
 from cmdstat.key_sources import KeyKind, KeySource
 from cmdstat.keys import LONGEST_KEY, ApiKey
 
@@ -122,7 +122,7 @@ def _read_piped(context: Context) -> str:
         return str(held.decode("utf-8-sig"))
     except UnicodeDecodeError:
         pass  # leaving the handler first keeps the bytes out of the chained exceptions
-    raise UsageError("what came on standard input is not text", "pipe in the API key alone")
+    raise ConfigurationError("what came on standard input is not text", "pipe in the API key alone")
 
 
 def _read_typed(context: Context, question: str) -> str:
@@ -141,5 +141,5 @@ def _read_typed(context: Context, question: str) -> str:
         context.stderr.write("\n")
         problem = "no API key was given"
     except UnicodeDecodeError:
-        problem = "what was typed is not text"
+        problem = "what was typed is not text in this terminal's encoding"
     raise UsageError(problem, "pipe the key in: --api-key-stdin")

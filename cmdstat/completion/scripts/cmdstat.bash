@@ -16,9 +16,10 @@ _cmdstat() {
     } <<<"$answer"
     case $kind in
         files) compopt -o default 2>/dev/null ;;
-        open) compopt -o nospace -o nosort 2>/dev/null ;;
+        open) compopt -o nospace 2>/dev/null ;;
         *) compopt -o nosort 2>/dev/null ;;
     esac
+    return 0 # bash drops the candidates of a function that ends with another's "not found"
 }
 
 if type compopt >/dev/null 2>&1; then
