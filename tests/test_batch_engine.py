@@ -325,7 +325,7 @@ def test_limit_pauses_all_and_costs_no_attempt(step, seconds):
 def test_outcomes_are_recorded_before_a_pause_is_waited_out():
     """A row that ends when a pause has begun is durable at once, not after the pause."""
     with bench(distinct(8)) as made:
-        limited = threading.Event()
+        under_way, limited = threading.Event(), threading.Event()
         waited = []
         put = made.fleet.put
 
@@ -334,9 +334,11 @@ def test_outcomes_are_recorded_before_a_pause_is_waited_out():
 
         def limited_once(update):
             if update.id == "c0":
+                under_way.set()
                 while not left():
                     time.sleep(0.0001)
             elif not limited.is_set():
+                assert under_way.wait(5)
                 limited.set()
                 return made.fleet._answer("429-100", update.id)
             return put(update)

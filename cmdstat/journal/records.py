@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -61,7 +61,7 @@ class Journal:
         """The number under which this process holds rows, alive as long as it lives."""
         if self._holder is None:
             with guarded(self.path):
-                self._holder = secrets.randbits(62)
+                self._holder = int.from_bytes(os.urandom(8), "big") >> 2
                 self._locks.hold(self._holder)
         return self._holder
 

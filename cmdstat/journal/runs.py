@@ -8,7 +8,7 @@ half read in is cleared away by the next batch.
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -62,7 +62,7 @@ class Runs:
         """
         self._clear_half_read()
         now = self._clock()
-        name = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now)) + "-" + secrets.token_hex(2)
+        name = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now)) + "-" + os.urandom(2).hex()
         with guarded(self._journal.path):
             self._database.execute(
                 "INSERT INTO runs (run, started, ready, holder, profile, base_url, by, source,"
