@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from threading import Thread
 
     from rich.console import Console
+
+    from cmdstat.client import Client
 
 PROBLEMS_SHOWN = 20
 REQUESTS_SHOWN = 5
@@ -104,11 +106,11 @@ class _Checked:
 
 def send_file(context: Context, given: BatchOptions) -> None:
     """Read a file or pipe in whole, check it, and send it as a new run."""
-    form = given.form or format_of(given.file)
     check_report(given.report)
     assert context.key  # a missing key is an error before a long input is read
     name = "standard input" if given.file == "-" else given.file
     with _opened(context, given.file) as source:
+        form = given.form or format_of(given.file)
         rows = read_rows(source, form, given.defaults, context.tell)
         checked = _Checked(rows, skip_invalid=given.skip_invalid)
         if given.dry_run:
@@ -121,11 +123,12 @@ def send_file(context: Context, given: BatchOptions) -> None:
         checked.report(context, name)
         if checked.good > 1 and not given.yes:
             context.confirm(f"Send {checked.good} updates to {_place(context)}?")
+        client = context.client(given.jobs)
     except BaseException:
         runs.forget(run)
         raise
     runs.make_ready(run)
-    _carry_through(context, runs, run, given, bad=checked.bad)
+    _carry_through(context, client, runs, run, given, bad=checked.bad)
 
 
 def resume(context: Context, name: str | None, given: BatchOptions, *, retry_failed: bool) -> None:
@@ -136,6 +139,7 @@ def resume(context: Context, name: str | None, given: BatchOptions, *, retry_fai
     runs = Runs(context.journal)
     run = runs.find(name, finished=retry_failed)
     context.use_run(run.origin)
+    client = context.client(given.jobs)
     runs.hold(run)
     if retry_failed:
         kept = runs.take_up_failed(run)
@@ -144,7 +148,7 @@ def resume(context: Context, name: str | None, given: BatchOptions, *, retry_fai
                 f"{kept} failed rows stay as they are: a later row of the same id was sent"
             )
     _announce(context, runs, run)
-    _carry_through(context, runs, run, given)
+    _carry_through(context, client, runs, run, given)
 
 
 def discard(context: Context, name: str) -> None:
@@ -172,13 +176,19 @@ def _place(context: Context) -> str:
 
 
 def _carry_through(
-    context: Context, runs: Runs, run: Run, given: BatchOptions, *, bad: int = 0
+    context: Context,
+    client: Client,
+    runs: Runs,
+    run: Run,
+    given: BatchOptions,
+    *,
+    bad: int = 0,
 ) -> None:
     """Send what is left of a run that this process holds, and tell what became of it."""
     tally = Tally(runs.counts(run), Clock().monotonic)
     schedule = Schedule(rate=given.rate, max_failures=given.max_failures)
     pacing = SharedPacing(schedule, context.policy, Clock())
-    with closing(context.client(given.jobs)) as client, Interruption() as interruption:
+    with closing(client), Interruption() as interruption:
         queue = RunQueue(context.journal, run)
         with BatchScreen(context, tally, run) as screen:
             engine = Engine(
@@ -257,15 +267,16 @@ def _raise_why_it_ended(
         raise type(stopped)(stopped.message, "; ".join(filter(None, (stopped.hint, hint))))
     failed = tally.failed + bad
     if failed or left:
+        again = "take the failed rows up again with: cmdstat batch --retry-failed"
         raise BatchIncomplete(
             f"{failed} of {tally.total + bad} rows are not done",
-            hint or "take the failed rows up again with: cmdstat batch --retry-failed",
+            hint or (again if tally.failed else "mend the rows that were named, and send those"),
         )
 
 
-def _opened(context: Context, name: str) -> closing[BinaryIO]:
+def _opened(context: Context, name: str) -> AbstractContextManager[BinaryIO]:
     if name == "-":
-        return closing(context.stdin.buffer)
+        return nullcontext(context.stdin.buffer)  # stays open: the question is asked there too
     try:
         return closing(open(name, "rb"))
     except OSError as failure:

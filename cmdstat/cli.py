@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,7 +29,9 @@ from cmdstat.errors import (
 )
 from cmdstat.foreign import clean_line, to_json
 from cmdstat.output import Format
+from cmdstat.render.terminal import has_colour
 
+_SUGGESTION = re.compile(r"\(Possible options: (.*)\)|Did you mean (.*)\?")
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _HELP = "Update the state of device commands, and be certain what became of each update."
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -62,6 +65,20 @@ class LazyGroup(TyperGroup):
         made = get_command(app)
         made.name = cmd_name
         return made
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        if name not in self.summaries and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, self.summaries, n=1)
+            raise UsageError(
+                f'there is no command "{ctx.command_path} {name}"',
+                f"did you mean: {ctx.command_path} {near[0]}"
+                if near
+                else f"see: {ctx.command_path} --help",
+            )
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
@@ -161,7 +178,10 @@ def _usage_error(error: typer.TyperException) -> UsageError:
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx is not None else "cmdstat"
     message = " ".join(error.format_message().split()).rstrip(".")
-    return UsageError(message[:1].lower() + message[1:], f"see: {path} --help")
+    meant = _SUGGESTION.search(message)
+    hint = f"did you mean {(meant[1] or meant[2]).replace(', ', ' or ')}? " if meant else ""
+    message = _SUGGESTION.sub("", message).rstrip(" .?")
+    return UsageError(message[:1].lower() + message[1:], f"{hint}see: {path} --help")
 
 
 def _defect(error: BaseException, surroundings: Surroundings) -> Defect:
@@ -190,7 +210,9 @@ def _report(error: CmdstatError, arguments: Sequence[str], surroundings: Surroun
             }
             stderr.write(to_json({"error": shown}) + "\n")
         else:
-            stderr.write(f"error: {clean_line(error.message)}\n")
+            colour = has_colour(stderr, surroundings.env)
+            label = "\x1b[1;31merror:\x1b[0m" if colour else "error:"
+            stderr.write(f"{label} {clean_line(error.message)}\n")
             if error.hint:
                 stderr.write(f"hint: {clean_line(error.hint)}\n")
         stderr.flush()

@@ -22,7 +22,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from cmdstat import __version__
-from cmdstat.answers import Answer
+from cmdstat.answers import Answer, Obstacle
 from cmdstat.base_urls import host as host_of
 from cmdstat.connections import Adapter, exchange
 from cmdstat.envelopes import RawAnswer, read_answer
@@ -170,7 +170,8 @@ class Client:
         """One request, to its end. Never raises for what the network or the server does."""
         began = time.monotonic()
         if self._log:
-            self._log(f"{method} {self._root}{path}")
+            shown = "" if body is None else f" {body.decode('ascii')}"
+            self._log(f"{method} {self._root}{path}{shown}, with the key {self._key.masked}")
         timeout = self._connection.timeout
         timeout = timeout if within is None else min(within, timeout)
         answer = self._exchange(method, self._before_path + path, body, timeout)
@@ -226,15 +227,17 @@ class Client:
         raised.
         """
         host, redact = self._host, self._key.redact
+        obstacle = obstacle_of(failure)
+        sent = exchange.sent and obstacle is not Obstacle.IDENTITY
         error: CmdstatError
-        if exchange.sent:
+        if sent:
             what = how_it_broke(failure, timeout, redact)
             so_far = f" ({status})" if status is not None else ""
             error = ServerFailed(f"{host} {what}{so_far}", "wait a moment, then try again")
         else:
             error = unreachable(failure, host, timeout, redact)
         error.__cause__ = failure
-        return Answer(status, error=error, sent=exchange.sent, obstacle=obstacle_of(failure))
+        return Answer(status, error=error, sent=sent, obstacle=obstacle)
 
 
 def _read_within_limit(response: Any) -> bytes:

@@ -28,6 +28,17 @@ from cmdstat.instants import describe_duration
 LARGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of an answer, unpacked, beyond which it is not read (design §4)."""
 
+_IDENTITY_ALERTS = (
+    "CERTIFICATE_REQUIRED",
+    "BAD_CERTIFICATE",
+    "UNSUPPORTED_CERTIFICATE",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_UNKNOWN",
+    "UNKNOWN_CA",
+)
+"""With TLS 1.3 a server says so after we began to send, and before it looks at what we sent."""
+
 _TIMEOUTS = (ConnectTimeoutError, ReadTimeoutError, TimeoutError)
 
 
@@ -39,6 +50,9 @@ def obstacle_of(failure: BaseException) -> Obstacle | None:
     """What was in the way of a request that failed; None where that cannot be told."""
     if _find(failure, ssl.SSLCertVerificationError):
         return Obstacle.CERTIFICATE
+    alert = getattr(_find(failure, ssl.SSLError), "reason", None) or ""
+    if "_ALERT_" in alert and alert.endswith(_IDENTITY_ALERTS):
+        return Obstacle.IDENTITY
     if _find(failure, ProxyError):
         return Obstacle.PROXY
     if _find(failure, NameResolutionError):
@@ -60,6 +74,11 @@ def unreachable(
             f"the certificate of {host} is not trusted: {excerpt(why)}",
             "if it is signed by an authority of your own, name its file:"
             " cmdstat profile set NAME ca_bundle=FILE",
+        )
+    if obstacle is Obstacle.IDENTITY:
+        return Unreachable(
+            f"{host} wants a client certificate that it accepts, and got none",
+            "name the PEM file of one: cmdstat profile set NAME client_cert=FILE",
         )
     if obstacle is Obstacle.PROXY:
         inner = redact(excerpt(str(_innermost(failure))))
@@ -99,7 +118,7 @@ def how_it_broke(failure: BaseException, timeout: float, redact: Callable[[str],
         return f"sent an answer of more than {LARGEST_ANSWER // 1024 // 1024} MiB"
     if _find(failure, _TIMEOUTS):
         return f"did not answer in full within {describe_duration(timeout)}"
-    if _find(failure, ConnectionError):
+    if _find(failure, (ConnectionError, ssl.SSLEOFError)):
         return "cut the connection before it had answered in full"
     if _find(failure, http.client.IncompleteRead):
         return "cut its answer short"

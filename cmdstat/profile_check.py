@@ -31,6 +31,8 @@ class Verdict(StrEnum):
     NOTHING_LISTENS = "nothing_listens"
     NOT_REACHABLE = "not_reachable"
     NOT_TRUSTED = "certificate_not_trusted"
+    NOT_ACCEPTED = "client_certificate_not_accepted"
+    NO_ANSWER = "no_answer"
     PROXY_IN_THE_WAY = "proxy_in_the_way"
     TIMED_OUT = "timed_out"
     SERVER_FAILED = "server_failed"
@@ -43,6 +45,7 @@ class Verdict(StrEnum):
 
 _BY_OBSTACLE = {
     Obstacle.CERTIFICATE: Verdict.NOT_TRUSTED,
+    Obstacle.IDENTITY: Verdict.NOT_ACCEPTED,
     Obstacle.PROXY: Verdict.PROXY_IN_THE_WAY,
     Obstacle.NAME: Verdict.NAME_UNKNOWN,
     Obstacle.NOBODY: Verdict.NOTHING_LISTENS,
@@ -105,11 +108,12 @@ def _verdict(place: Place, answer: Answer) -> Verdict:
     if status is not None and answer.obstacle is None:
         is_server = status == 429 or status >= 500
         return Verdict.SERVER_FAILED if is_server else Verdict.WRONG_ADDRESS
-    if not answer.sent and place.proxy is not None and answer.obstacle is not Obstacle.CERTIFICATE:
+    is_certificate = answer.obstacle in (Obstacle.CERTIFICATE, Obstacle.IDENTITY)
+    if place.proxy is not None and not answer.sent and not is_certificate:
         return Verdict.PROXY_IN_THE_WAY
     if answer.obstacle is not None:
         return _BY_OBSTACLE[answer.obstacle]
-    return Verdict.SERVER_FAILED if answer.sent else Verdict.NOT_REACHABLE
+    return Verdict.NO_ANSWER if answer.sent else Verdict.NOT_REACHABLE
 
 
 def _message(place: Place, verdict: Verdict, answer: Answer, error: CmdstatError) -> str:
@@ -129,6 +133,7 @@ def _hint(place: Place, verdict: Verdict, error: CmdstatError) -> str:
     there = host(place.base_url)
     name = there.partition(":")[0]
     trust = "REQUESTS_CA_BUNDLE=FILE" if place.profile is None else place.change("ca_bundle=FILE")
+    own = "client_cert of a profile" if place.profile is None else place.change("client_cert=FILE")
     store = "" if place.profile is None else f", or store another: {how_to_store(place.profile)}"
     return {
         Verdict.KEY_REFUSED: f"see in the console of {there} whether the key is valid{store}",
@@ -137,6 +142,8 @@ def _hint(place: Place, verdict: Verdict, error: CmdstatError) -> str:
         Verdict.NOTHING_LISTENS: f"check host and port of {place.base_url}, and that the server"
         " runs",
         Verdict.NOT_TRUSTED: f"if an authority of your own signed it, name its PEM file: {trust}",
+        Verdict.NOT_ACCEPTED: f"name the PEM file of one: {own}",
+        Verdict.NO_ANSWER: f"check host and port; if it asks for a client certificate, name one: {own}",
         Verdict.PROXY_IN_THE_WAY: "check HTTPS_PROXY and HTTP_PROXY; to go past it:"
         f" NO_PROXY={name}",
         Verdict.TIMED_OUT: f"try again, or give it longer: {place.change('timeout=SECONDS')}",

@@ -101,7 +101,6 @@ class Wait:
         """
         failures = 0
         while True:
-            last = self.left == 0
             answer = self._read(max(self.left, LAST_READ))
             if answer.may_pass and answer.obstacle is not Obstacle.CERTIFICATE:
                 failures += 1
@@ -111,7 +110,7 @@ class Wait:
                 content = self._note(content_of(answer, self._goal.command_id))
                 if self._goal.is_reached_in(content.get("state")):
                     return content
-            self._sleep(self._pause(answer, failures, last=last))
+            self._sleep(self._pause(answer, failures))
 
     def _note(self, content: Content) -> Content:
         """Take note of what was read. Raises `ConditionNotMet` if waiting on is in vain."""
@@ -126,9 +125,12 @@ class Wait:
             )
         return content
 
-    def _pause(self, answer: Answer, failures: int, *, last: bool) -> float:
-        """Seconds until the next read. Raises when there will be none."""
-        if last:
+    def _pause(self, answer: Answer, failures: int) -> float:
+        """Seconds until the next read, the last of which is made as the time is up.
+
+        Raises when there will be none.
+        """
+        if self.left == 0:
             raise self._time_is_up()
         if not failures:
             around = 0.9 + 0.2 * self._policy.jitter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import time
@@ -27,6 +28,7 @@ from cmdstat.errors import (
 )
 from cmdstat.models import StatusUpdate
 
+EXAMPLES = int(os.environ.get("EXAMPLES", "60"))
 FINAL = {"updated", "skipped", "refused", "unauthorized", "server_error", "unknown"}
 NOT_APPLIED = {"refused", "unauthorized", "server_error", "pending", "skipped"}
 STEPS = [
@@ -96,7 +98,7 @@ scripts = st.lists(st.sampled_from(STEPS), max_size=40)
 rows_of_ids = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=24)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(rows_of_ids, scripts, st.integers(1, 6), st.integers(0, 2))
 def test_any_mix_of_failures(ids, script, jobs, retries):
     """Whatever fails, every row ends once, truthfully, recorded before it is told, in id order."""
@@ -129,7 +131,7 @@ def test_any_mix_of_failures(ids, script, jobs, retries):
                 assert outcome != "pending" or made.ids[line] in held
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     rows_of_ids,
     scripts,

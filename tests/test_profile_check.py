@@ -7,7 +7,17 @@ import ssl
 
 import pytest
 import trustme
-from faulty_server import FaultyServer, answer, close, envelope, forever, redirect, silence, tunnel
+from faulty_server import (
+    FaultyServer,
+    answer,
+    close,
+    envelope,
+    forever,
+    raw,
+    redirect,
+    silence,
+    tunnel,
+)
 from harness import KEY
 from profile_home import LIST_OF_ONE, ProfileHome, keys_seen, lists
 
@@ -119,7 +129,8 @@ EMPTY = envelope(LIST_OF_ONE | {"count": 0, "results": [], "next": None})
         (answer(429), "server_failed", 6, "429"),
         (answer(500), "server_failed", 6, "500"),
         (answer(503, HTML, media="text/html"), "server_failed", 6, "503"),
-        (close, "server_failed", 6, "cut the connection"),
+        (close, "no_answer", 6, "cut the connection"),
+        (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), "no_answer", 6, "not HTTP"),
         (silence, "timed_out", 6, "within 400 ms"),
     ],
 )
@@ -202,7 +213,9 @@ def test_client_certificate(home, authority, bundle, tmp_path, given):
         lists(there)
         home.add("prod", there.base_url, "--ca-bundle", bundle, *more)
         result = home.run("profile", "check", "-o", "json", "--timeout", "5")
-        assert verdict_of(result)["works"] is given
+        found = verdict_of(result)
+        assert found["works"] is given
+        assert given or "client_cert=FILE" in found["error"]["hint"]
         assert len(there.requests) == int(given)
 
 

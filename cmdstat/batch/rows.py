@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from cmdstat.envelopes import parse_json
 from cmdstat.errors import UsageError
+from cmdstat.foreign import excerpt
 from cmdstat.models import StatusUpdate
 from cmdstat.states import parse_settable_state, parse_state
 
@@ -106,7 +107,7 @@ def read_rows(
                 yield Row(line, _update(cells, defaults))
             except UsageError as problem:
                 hint = f" ({problem.hint})" if problem.hint.startswith("did you mean") else ""
-                yield Problem(line, problem.message + hint)
+                yield Problem(line, excerpt(problem.message + hint))
     except _Unreadable as end:
         yield end.problem
 
@@ -163,14 +164,23 @@ def _any_state(name: str) -> str:
 def _numbered_lines(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Each physical line with its number from 1; a byte-order mark at the start is dropped."""
     number = 0
-    while raw := source.readline(LONGEST_LINE + 1):
+    while raw := _read(lambda: source.readline(LONGEST_LINE + 1), number + 1):
         number += 1
         if len(raw) > LONGEST_LINE:
             raise _Unreadable(number, f"the line is over {LONGEST_LINE // 1024} KiB")
         yield number, raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
 
 
+def _read(read: Callable[[], bytes], line: int) -> bytes:
+    try:
+        return read()
+    except OSError as failure:
+        raise _Unreadable(line, f"cannot be read on: {failure.strerror or failure}") from failure
+
+
 def _decoded(number: int, raw: bytes) -> str:
+    if b"\0" in raw:
+        raise _Unreadable(number, "has a NUL byte in it, so it is not text")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as failure:
@@ -198,7 +208,7 @@ def _read_json_lines(source: BinaryIO, ignored: _Ignored) -> _Lines:
 
 def _read_json(source: BinaryIO, ignored: _Ignored) -> _Lines:
     """One object, or an array of them, each with the line that it starts on."""
-    raw = source.read(LARGEST_JSON + 1)
+    raw = _read(lambda: source.read(LARGEST_JSON + 1), 1)
     if len(raw) > LARGEST_JSON:
         size = LARGEST_JSON // 1024 // 1024
         raise _Unreadable(1, f"a JSON input of over {size} MiB is not read whole; use JSONL")
@@ -262,7 +272,7 @@ def _read_csv(source: BinaryIO, delimiter: str, ignored: _Ignored) -> _Lines:
 def _header(cells: Sequence[str], line: int, ignored: _Ignored) -> list[str]:
     names = [cell.strip().lower() for cell in cells]
     if "id" not in names:
-        found = ", ".join(f'"{name}"' for name in names[:10])
+        found = excerpt(", ".join(f'"{name}"' for name in names[:10]))
         raise _Unreadable(line, f"the header has no column id; it has {found}")
     for name in _OWN:
         if names.count(name) > 1:
@@ -280,7 +290,7 @@ class _Ignored:
     def note(self, names: Sequence[str]) -> None:
         if names and self._notice is not None:
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            self._notice(f"columns that are ignored: {', '.join(names[:5])}{more}")
+            self._notice(f"columns that are ignored: {excerpt(', '.join(names[:5]))}{more}")
             self._notice = None
 
     def checked(self, value: Any) -> _Cells | str:

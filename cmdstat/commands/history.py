@@ -192,8 +192,8 @@ def prune_old(context: Context, age: float) -> None:
     pruned = prune(context.journal, before)
 
     def table(console: Console) -> None:
-        runs = f", {pruned.runs:,} of them whole runs" if pruned.runs else ""
-        console.print(f"removed {pruned.updates:,} updates from before {timestamp(before)}{runs}")
+        runs = f" and {pruned.runs:,} runs" if pruned.runs else ""
+        console.print(f"removed {pruned.updates:,} updates{runs} from before {timestamp(before)}")
 
     item = {"before": timestamp(before), "updates": pruned.updates, "runs": pruned.runs}
     context.show_one(item, flat(*item), table)
