@@ -30,7 +30,6 @@ class BatchScreen:
         self._tally = tally
         self._run = run
         self._streams = context.format in (Format.JSONL, Format.CSV) and not context.common.quiet
-        self._stdout_is_gone = False
         self._write: Callable[[Item], None] | None = None
         self._told = monotonic()
         self._open = ExitStack()
@@ -51,21 +50,17 @@ class BatchScreen:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._context.showing_what_was_done():
-            self._open.close()
+        self._open.close()
 
     def show(self, record: UpdateRecord) -> None:
-        """Count a record that is durable now, and write it if records are streamed."""
+        """Count a record that is durable now, and write it if records are streamed.
+
+        If nobody reads or the disk is full, the run goes on: the journal has every record.
+        """
         self._tally.add(record)
-        if self._write is None or self._stdout_is_gone:
-            return
-        with self._line.hidden():
-            try:
+        if self._write is not None:
+            with self._line.hidden(), self._context.showing_what_was_done():
                 self._write(record.to_dict())
-            except OSError as failure:
-                self._stdout_is_gone = True  # the run goes on: the journal has every record
-                if not isinstance(failure, BrokenPipeError):
-                    self._context.warn(f"results cannot be written any more: {failure.strerror}")
 
     def tick(self) -> None:
         """Where there is no terminal, say how far it is every ten seconds."""
@@ -87,7 +82,8 @@ class BatchScreen:
             show_batch(console, self._run.name, runs.counts(self._run), self._tally, left)
 
         items = (record.to_dict() for record in runs.records(self._run))
-        context.show_many(items, RECORD, table)
+        with context.showing_what_was_done():
+            context.show_many(items, RECORD, table)
 
     def _progress(self) -> str:
         filled = round(self._tally.share * _BAR)

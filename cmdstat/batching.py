@@ -206,8 +206,7 @@ def _carry_through(
         lost = _let_go(runs, run)
         left = runs.left(run)
         hint = f"go on with: cmdstat batch --resume {run.name}" if left else ""
-        with context.showing_what_was_done():
-            screen.show_end(runs, left)
+        screen.show_end(runs, left)
         if given.report is not None:
             write_report(given.report, runs.records(run))
         _raise_why_it_ended(engine, schedule, interruption, tally, lost, hint, left, bad)

@@ -181,6 +181,12 @@ def _usage_error(error: typer.TyperException) -> UsageError:
     meant = _SUGGESTION.search(message)
     hint = f"did you mean {(meant[1] or meant[2]).replace(', ', ' or ')}? " if meant else ""
     message = _SUGGESTION.sub("", message).rstrip(" .?")
+    if "unexpected extra argument" in message:
+        if " profile " in path:  # somebody may have put a key there
+            message = "got unexpected extra arguments"
+            hint = "a key is never an argument; see --api-key-stdin. "
+        elif path == "cmdstat set":
+            hint = 'a state of several words goes in quotes: "Command Success". '
     return UsageError(message[:1].lower() + message[1:], f"{hint}see: {path} --help")
 
 

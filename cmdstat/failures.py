@@ -81,7 +81,7 @@ def unreachable(
             "name the PEM file of one: cmdstat profile set NAME client_cert=FILE",
         )
     if obstacle is Obstacle.PROXY:
-        inner = redact(excerpt(str(_innermost(failure))))
+        inner = excerpt(redact(str(_innermost(failure))))
         return Unreachable(
             f"the proxy in the way of {host} does not let us through: {inner}",
             "check the proxy variables of the environment, such as HTTPS_PROXY and NO_PROXY",
@@ -109,7 +109,7 @@ def _why(
     inner = _innermost(failure)
     if isinstance(inner, ssl.SSLError):
         return f"no TLS connection: {excerpt(inner.reason or str(inner))}"
-    return redact(excerpt(str(inner) or type(inner).__name__))
+    return excerpt(redact(str(inner) or type(inner).__name__))
 
 
 def how_it_broke(failure: BaseException, timeout: float, redact: Callable[[str], str]) -> str:
@@ -123,7 +123,7 @@ def how_it_broke(failure: BaseException, timeout: float, redact: Callable[[str],
     if _find(failure, http.client.IncompleteRead):
         return "cut its answer short"
     inner = _innermost(failure)
-    return f"sent an answer that is not HTTP: {redact(excerpt(str(inner) or type(inner).__name__))}"
+    return f"sent an answer that is not HTTP: {excerpt(redact(str(inner) or type(inner).__name__))}"
 
 
 def _chain(failure: BaseException) -> list[BaseException]:

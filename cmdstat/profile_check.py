@@ -124,7 +124,8 @@ def _message(place: Place, verdict: Verdict, answer: Answer, error: CmdstatError
     if verdict is Verdict.WRONG_ADDRESS:
         return f"wrong address: {there} answers, but not as the API does: {error.message}"
     if verdict is Verdict.PROXY_IN_THE_WAY and place.proxy is not None:
-        return f"the proxy {place.proxy} stands between here and {there}: {error.message}"
+        why = error.message.partition(": ")[2] or error.message
+        return f"there is no way through the proxy {place.proxy} to {there}: {why}"
     return error.message
 
 
@@ -143,7 +144,7 @@ def _hint(place: Place, verdict: Verdict, error: CmdstatError) -> str:
         " runs",
         Verdict.NOT_TRUSTED: f"if an authority of your own signed it, name its PEM file: {trust}",
         Verdict.NOT_ACCEPTED: f"name the PEM file of one: {own}",
-        Verdict.NO_ANSWER: f"check host and port; if it asks for a client certificate, name one: {own}",
+        Verdict.NO_ANSWER: f"check host and port; if a client certificate is asked for: {own}",
         Verdict.PROXY_IN_THE_WAY: "check HTTPS_PROXY and HTTP_PROXY; to go past it:"
         f" NO_PROXY={name}",
         Verdict.TIMED_OUT: f"try again, or give it longer: {place.change('timeout=SECONDS')}",

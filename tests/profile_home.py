@@ -14,7 +14,7 @@ OTHER_KEY = "0ther-Yw3kP8sJ5vB1-never-shown-too"
 
 LIST_OF_ONE = {
     "count": 12,
-    "next": "https://elsewhere.example/api/commands/v0/status/?limit=1&offset=1",
+    "next": None,
     "previous": None,
     "results": [{"id": "an-id", "state": "Command Success"}],
 }

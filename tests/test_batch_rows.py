@@ -107,7 +107,7 @@ def test_ids_take_the_defaults():
     ],
 )
 def test_what_is_not_given_takes_the_default(form, data):
-    """An empty cell, a missing one and a null are filled; a default never replaces what is given."""
+    """An empty cell, a missing one and a null are filled with what was given for all."""
     defaults = Defaults(SUCCESS, "why")
     assert read(data, form, defaults) == [row(2 if form is CSV else 1, "a", SUCCESS, "why")]
 

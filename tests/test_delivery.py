@@ -41,7 +41,7 @@ def test_unchanged_is_sent_again_right_after_reading(how):
 @pytest.mark.parametrize("skew", [0.0, 3600.0, -3600.0])
 @pytest.mark.parametrize("how", DOUBTFUL)
 def test_a_later_state_of_somebody_else_is_never_overwritten(how, skew):
-    """When somebody changes the command during the wait, on whatever clock, nothing more is sent."""
+    """When somebody changes the command during the wait, on any clock, nothing more is sent."""
     world = service(how)
     world.skew = skew
     world.change("Command In Progress", "Downloading", ago=3600.0)
@@ -57,7 +57,7 @@ def test_a_later_state_of_somebody_else_is_never_overwritten(how, skew):
     ("ago", "outcome"), [(7.0, Outcome.UPDATED), (4.0, Outcome.UNKNOWN), (0.0, Outcome.UNKNOWN)]
 )
 def test_five_seconds_of_slack(ago, outcome):
-    """A change up to 5 s before the first attempt counts as somebody else's; an older one does not."""
+    """A change up to 5 s before the first attempt counts as somebody else's, no older one."""
     world = service("503")
     world.change("Command Acknowledged", "", ago=ago)
     assert world.deliver(UPDATE).outcome is outcome
@@ -121,7 +121,7 @@ def test_what_cannot_be_read_back_is_unknown(how):
     ],
 )
 def test_used_up_attempts_never_talk_a_doubt_away(script, outcome):
-    """What a series of failures comes to: an attempt that may still take effect keeps it unknown."""
+    """What failures come to: an attempt that may still take effect keeps it unknown."""
     ending = service(*script).deliver(UPDATE, retries=1)
     assert ending.outcome is outcome
     assert ending.attempts == len(script)
@@ -252,7 +252,7 @@ FAILURES = [*DOUBTFUL, "unreachable", "429", "408", "400", "401"]
     skew=st.sampled_from([0.0, 7200.0, -7200.0]),
 )
 def test_whatever_happens_the_ending_is_true(script, reads, meddle_at, retries, skew):
-    """For any mix of failures: done means done, a later change stands, and failure claims are true."""
+    """For any mix of failures: done means done, a later change stands, failure claims are true."""
     world = service(*script, reads=tuple(reads))
     world.skew = skew
     world.change("Command In Progress", "Downloading", ago=3600.0)
@@ -266,7 +266,7 @@ def test_whatever_happens_the_ending_is_true(script, reads, meddle_at, retries, 
     world.while_waiting = meddle
     ending = world.deliver(UPDATE, retries=retries)
     shows = UPDATE.is_shown_by(world.content)
-    applied = any(entry in ("PUT fine",) or "applied-" in entry for entry in world.log)
+    applied = any(entry == "PUT fine" or "applied-" in entry for entry in world.log)
     if ending.outcome is Outcome.UPDATED:
         assert applied or "late-" in "".join(world.log)
         assert shows

@@ -68,7 +68,7 @@ def rewritten(text: str) -> str:
         pattern = rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end of {name} -->)"
         made = make()
         text, count = re.subn(
-            pattern, lambda match, made=made: f"{match[1]}{made}\n{match[2]}", text, flags=re.S
+            pattern, lambda match, made=made: f"{match[1]}{made}\n{match[2]}", text, flags=re.DOTALL
         )
         assert count == 1, f"the README has no section {name}"
     return text
@@ -84,7 +84,9 @@ def test_generated_sections_are_fresh():
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), flags=re.M | re.S)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```$", README.read_text(), flags=re.MULTILINE | re.DOTALL
+    )
 
 
 def examples() -> list[str]:
@@ -122,6 +124,7 @@ def run_in_bash(script: str, home: Path, *arguments: str) -> subprocess.Complete
         capture_output=True,
         text=True,
         cwd=home,
+        check=False,
     )
 
 

@@ -179,12 +179,13 @@ def _read(read: Callable[[], bytes], line: int) -> bytes:
 
 
 def _decoded(number: int, raw: bytes) -> str:
-    if b"\0" in raw:
-        raise _Unreadable(number, "has a NUL byte in it, so it is not text")
     try:
-        return raw.decode("utf-8")
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as failure:
         raise _Unreadable(number, f"not UTF-8 (byte {failure.start + 1} of the line)") from None
+    if "\0" in text:
+        raise _Unreadable(number, "has a NUL byte in it, so it is not text")
+    return text
 
 
 def _read_ids(source: BinaryIO) -> _Lines:
