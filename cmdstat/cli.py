@@ -17,7 +17,6 @@ from typer.main import get_command
 
 from cmdstat import __version__
 from cmdstat.commands import COMMANDS
-from cmdstat.context import Surroundings
 from cmdstat.errors import (
     EXIT_MEANINGS,
     CmdstatError,
@@ -30,6 +29,7 @@ from cmdstat.errors import (
 from cmdstat.foreign import clean_line, to_json
 from cmdstat.output import Format
 from cmdstat.render.terminal import has_colour
+from cmdstat.talk import Surroundings
 
 _SUGGESTION = re.compile(r"\(Possible options: (.*)\)|Did you mean (.*)\?")
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

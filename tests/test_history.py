@@ -20,6 +20,7 @@ from screens import ID, NOW, drawn, record
 
 from cmdstat.errors import UsageError
 from cmdstat.instants import timestamp
+from cmdstat.journal import pruning
 from cmdstat.journal.database import open_database
 from cmdstat.journal.history import History, Wanted
 from cmdstat.journal.pruning import prune
@@ -109,7 +110,9 @@ def expected(rows: list[dict], wanted: Wanted) -> list[int]:
     return [row["n"] for row in sorted(kept, key=order, reverse=True)][: wanted.limit]
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     wanted=st.builds(
         Wanted,
@@ -215,6 +218,18 @@ def test_prune_removes_what_is_old_and_nothing_else(tmp_path, seconds):
         *(name for name, ended in RUNS.items() if not ended or ended >= before),
     }
     assert pruned.runs == 5 - len(names)
+    journal.close()
+
+
+def test_prune_leaves_a_run_that_was_taken_up_again(tmp_path):
+    """A run that somebody resumes between being found and being claimed keeps all its rows."""
+    journal = Journal(tmp_path / "journal.db")
+    rows = fill(journal)
+    for run in ("at-work", "cut-off", "half-read"):
+        assert pruning._prune_run(journal, run, BEGAN + 10**6) is None
+    journal.database.execute("UPDATE runs SET holder = 1 WHERE run = 'done'")
+    assert pruning._prune_run(journal, "done", BEGAN + 10**6) is None
+    assert journal.database.execute("SELECT count(*) FROM updates").fetchone() == (len(rows),)
     journal.close()
 
 

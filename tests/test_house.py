@@ -21,6 +21,7 @@ FRONT = {
     "context",
     "__main__",
     "options",
+    "talk",
     "batching",
     "batch_screen",
     "defects",

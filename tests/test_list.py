@@ -344,7 +344,7 @@ NAMES = ["id", "request", "device", "state", "reason", "created_at", "updated_at
     width=st.sampled_from([1, 30, 60, 100, 200]),
     utc=st.booleans(),
 )
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_any_content_can_be_listed(commands, width, utc):
     """Whatever stands in the fields, a table of it can be drawn, at any width."""
     assert drawn(show_listing, commands, width=width, now=NOW, utc=utc)
@@ -368,6 +368,9 @@ def test_sixty_columns_are_useful():
     assert lines[3] == f"{'  Confirmed by the shop floor':<38}1 s ago"
     assert max(map(len, lines)) == 60
     assert len(lines) == 6
+    shown = drawn(show_listing, [content(reason="x" * 150)], width=60, now=NOW)
+    assert shown.splitlines()[1] == "─" * 60
+    assert max(map(len, shown.splitlines())) <= 60
 
 
 def test_utc_shows_times_instead_of_ages():

@@ -13,7 +13,7 @@ import typer
 
 from cmdstat import options
 from cmdstat.answers import Answer
-from cmdstat.context import Context, Hiding, open_context
+from cmdstat.context import Context, open_context
 from cmdstat.errors import UsageError
 from cmdstat.foreign import to_json
 from cmdstat.models import Content, check_id
@@ -23,6 +23,7 @@ from cmdstat.progress import Progress
 from cmdstat.reading import read
 from cmdstat.states import STATES, parse_state
 from cmdstat.stopping import PromptInterruption
+from cmdstat.talk import Hiding
 
 if TYPE_CHECKING:
     from rich.console import Console
