@@ -16,7 +16,7 @@ from collections import Counter
 from contextlib import closing
 
 import pytest
-from harness import KEY, Home, Running
+from harness import KEY, Home, Result, Running
 from logging_server import Fault, LoggingServer, Seen, every
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="kill -9 is a signal of POSIX")
@@ -37,7 +37,9 @@ class KilledRun:
         self.jobs = chance.choice([1, 2, 8, 16])
         self.rows = chance.randrange(40, 90)
         self.kills = 0
+        self._ended: Result | None = None
         self.shown: Counter[int] = Counter()
+        self.kinds: Counter[str] = Counter()
         ids = [f"id-{number}" for number in range(chance.choice([4, 12, self.rows]))]
         self.ids = {line: chance.choice(ids) for line in range(2, self.rows + 2)}
         self.file = home.path / "rows.csv"
@@ -60,7 +62,7 @@ class KilledRun:
                 self._check_resumed(before, self.server.seen()[requests:])
             before, requests = self._check_what_is_left(), len(self.server.log)
             running = self.start("--resume") if before else self.start(str(self.file))
-        result = running.wait()
+        result = self._ended or running.wait()
         self._count_shown(running)
         result.check_harmless()
         was_through = bool(before) and set(before.values()) == {"updated"}
@@ -86,7 +88,9 @@ class KilledRun:
             running.signal(signal.SIGKILL)
         except ProcessLookupError:
             return False  # it was through
-        if running.wait().exit != -signal.SIGKILL:
+        result = running.wait()
+        if result.exit != -signal.SIGKILL:
+            self._ended = result
             return False
         self._count_shown(running)
         self.kills += 1
@@ -119,6 +123,7 @@ class KilledRun:
         outcomes = {row["line"]: row["outcome"] for row in rows}
         assert len(rows) == len(outcomes) == self.rows
         assert set(outcomes.values()) <= {"pending", "sending", "updated"}
+        self.kinds.update([kind_of(outcomes)])
         in_doubt = [self.ids[line] for line, each in outcomes.items() if each == "sending"]
         assert len(in_doubt) <= self.jobs
         assert len(in_doubt) == len(set(in_doubt)), "two rows of one id were under way at once"
@@ -159,6 +164,14 @@ class KilledRun:
             assert self.server.state_of(command_id)["reason"] == f"row-{line}"
 
 
+def kind_of(outcomes: dict[int, str]) -> str:
+    """At what time a run was killed, to tell whether the lot drew all of them."""
+    found = set(outcomes.values())
+    if "sending" in found:
+        return "under way"
+    return "at the start" if found == {"pending"} else "at the end"
+
+
 def line_of(seen: Seen) -> int:
     """The line of the row that a PUT carries out."""
     return int((seen.reason or "").removeprefix("row-"))
@@ -179,4 +192,7 @@ def test_killed_and_resumed(part, tmp_path):
                 server.rule = every(25, Fault(reset=True, applied=chance.random() < 0.7))
             pair = {"CMDSTAT_BASE_URL": server.base_url, "CMDSTAT_API_KEY": KEY}
             home = Home(tmp_path / f"home-{number}", pair)
-            left -= max(1, KilledRun(chance, home, server).run(left))
+            killed = KilledRun(chance, home, server)
+            left -= max(1, killed.run(left))
+            print(f"{killed.rows} rows, {killed.jobs} jobs, killed {killed.kills} times:"
+                  f" {dict(killed.kinds)}")  # fmt: skip
