@@ -23,32 +23,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import NamedTuple
 
 from cmdstat.answers import Answer, Fate
 from cmdstat.attempts import Clock, Pacing, Policy, Step, Wire
+from cmdstat.endings import Ending, outcome_of
 from cmdstat.errors import CmdstatError, ConditionNotMet, InDoubt, Interrupted
 from cmdstat.instants import parse_timestamp
 from cmdstat.models import Content, Outcome, StatusUpdate
 from cmdstat.reading import read
 from cmdstat.states import is_final
-
-
-class Ending(NamedTuple):
-    """What became of an update; `UpdateRecord` says what each field means.
-
-    `answer` is the last answer to a PUT that counts; `key_refused` tells a batch to stop.
-    """
-
-    outcome: Outcome
-    answer: Answer | None = None
-    content: Content | None = None
-    before: Content | None = None
-    confirmed: str | None = None
-    error: CmdstatError | None = None
-    attempts: int = 0
-    elapsed: float = 0.0
-    key_refused: bool = False
 
 
 class Reading(Enum):
@@ -62,21 +45,6 @@ class Reading(Enum):
 
 SLACK = 5.0
 """Seconds by which `updated_at` may precede the first attempt and still count as after it."""
-
-_OUTCOME_OF_FATE = {
-    Fate.REFUSED: Outcome.REFUSED,
-    Fate.UNAUTHORIZED: Outcome.UNAUTHORIZED,
-    Fate.DOUBTFUL: Outcome.SERVER_ERROR,
-}
-
-
-def outcome_of(answer: Answer) -> Outcome:
-    """The outcome that a failed answer makes, had it been certain and the last one."""
-    if answer.fate is Fate.UNCHANGED:
-        if not answer.sent:
-            return Outcome.UNREACHABLE
-        return Outcome.SERVER_ERROR if answer.status == 429 else Outcome.REFUSED
-    return _OUTCOME_OF_FATE[answer.fate]
 
 
 class Delivery:

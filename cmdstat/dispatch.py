@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from cmdstat.attempts import Clock, Policy, Step, Wire
 from cmdstat.delivery import Delivery
+from cmdstat.endings import make_record
 from cmdstat.errors import CmdstatError
 from cmdstat.instants import timestamp
 from cmdstat.interrupts import Interruption, StopAtOnce
-from cmdstat.journal.records import Journal, Origin, make_record
+from cmdstat.journal.records import Journal, Origin
 from cmdstat.models import StatusUpdate, UpdateRecord
 
 

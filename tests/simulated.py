@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 
 from cmdstat.answers import Answer
 from cmdstat.attempts import Clock, Policy
-from cmdstat.delivery import Delivery, Ending
+from cmdstat.delivery import Delivery
+from cmdstat.endings import Ending
 from cmdstat.errors import KeyRefused, RequestRefused, ServerFailed, Unreachable
 from cmdstat.instants import timestamp
 from cmdstat.models import Content, StatusUpdate

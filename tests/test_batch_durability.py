@@ -62,6 +62,8 @@ class KilledRun:
                 self._check_resumed(before, self.server.seen()[requests:])
             before, requests = self._check_what_is_left(), len(self.server.log)
             running = self.start("--resume") if before else self.start(str(self.file))
+            if set(before.values()) == {"updated"}:
+                break
         result = self._ended or running.wait()
         self._count_shown(running)
         result.check_harmless()

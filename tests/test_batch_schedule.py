@@ -17,7 +17,7 @@ from cmdstat.batch.schedule import (
     stays_in_doubt,
     stays_pending,
 )
-from cmdstat.delivery import Ending
+from cmdstat.endings import Ending
 from cmdstat.errors import InDoubt, KeyRefused, ServerFailed, Unreachable
 from cmdstat.models import Outcome, StatusUpdate
 

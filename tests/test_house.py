@@ -28,7 +28,7 @@ FRONT = {
 }
 CORE = {
     "__init__", "states", "errors", "models", "foreign", "instants", "base_urls", "answers",
-    "envelopes", "attempts", "reading", "delivery", "batch",
+    "envelopes", "attempts", "reading", "delivery", "endings", "batch",
 }  # fmt: skip
 FOREIGN = {
     "requests": {"client", "connections", "failures"},

@@ -14,7 +14,8 @@ from typing import NamedTuple, Protocol
 from cmdstat.attempts import Clock, Policy, Wire
 from cmdstat.batch.pacing import RatedWire, SharedPacing
 from cmdstat.batch.schedule import QueuedRow
-from cmdstat.delivery import Delivery, Ending
+from cmdstat.delivery import Delivery
+from cmdstat.endings import Ending
 from cmdstat.errors import CmdstatError
 from cmdstat.models import Content, UpdateRecord
 

@@ -13,7 +13,7 @@ from math import inf
 from typing import NamedTuple
 
 from cmdstat.answers import Answer
-from cmdstat.delivery import Ending
+from cmdstat.endings import Ending
 from cmdstat.errors import (
     BatchIncomplete,
     CmdstatError,

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from cmdstat.delivery import Ending
 from cmdstat.instants import timestamp
 from cmdstat.journal.database import guarded, open_database
 from cmdstat.locks import ByteLocks
@@ -137,29 +136,6 @@ class Journal:
 def result_of(record: UpdateRecord) -> str:
     """What a row keeps of a record beyond its own columns, as JSON."""
     return json.dumps({name: getattr(record, name) for name in _RESULT_FIELDS})
-
-
-def make_record(
-    number: int | None, update: StatusUpdate, ending: Ending, **more: Any
-) -> UpdateRecord:
-    """The record of an ending; `more` are the record's fields on who, where and when."""
-    answer, error = ending.answer, ending.error
-    return UpdateRecord(
-        n=number,
-        id=update.id,
-        requested=update.requested,
-        outcome=ending.outcome,
-        http_status=answer.status if answer else None,
-        code=answer.code if answer else None,
-        message=answer.message if answer else None,
-        content=ending.content,
-        before=ending.before,
-        confirmed=ending.confirmed,
-        error=error.to_dict() if error else None,
-        attempts=ending.attempts,
-        elapsed_ms=round(ending.elapsed * 1000, 1),
-        **more,
-    )
 
 
 def record_of_row(row: sqlite3.Row) -> UpdateRecord:

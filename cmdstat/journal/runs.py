@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 from cmdstat.batch.engine import Ended, NotRecorded
 from cmdstat.batch.rows import Row
 from cmdstat.batch.schedule import QueuedRow, stays_in_doubt, stays_pending
+from cmdstat.endings import make_record
 from cmdstat.errors import CmdstatError, ConfigurationError, UsageError
 from cmdstat.instants import timestamp
 from cmdstat.journal.database import guarded, open_database, transaction
-from cmdstat.journal.records import SENDING, Journal, Origin, make_record, record_of_row, result_of
+from cmdstat.journal.records import SENDING, Journal, Origin, record_of_row, result_of
 from cmdstat.journal.writer import Statement, Writer
 from cmdstat.models import Content, Outcome, StatusUpdate, UpdateRecord
 

@@ -27,7 +27,7 @@ def compare(
     yardstick: Callable[[], float],
     pairs: int = 25,
 ) -> bool:
-    """Print the median ratio of `pairs` interleaved pairs beside its goal; whether it is reached."""
+    """Print the median ratio of interleaved pairs beside its goal; whether it is reached."""
     measured(), yardstick()
     ratios, ours, theirs = [], [], []
     for _ in range(pairs):
