@@ -27,6 +27,7 @@ from cmdstat.errors import (
     UsageError,
 )
 from cmdstat.foreign import clean_line, to_json
+from cmdstat.keys import redact_known
 from cmdstat.output import Format
 from cmdstat.render.terminal import has_colour
 from cmdstat.talk import Surroundings
@@ -204,6 +205,7 @@ def _defect(error: BaseException, surroundings: Surroundings) -> Defect:
 def _report(error: CmdstatError, arguments: Sequence[str], surroundings: Surroundings) -> int:
     """Show an error on stderr, as text or, with a JSON format, as one line of JSON."""
     stderr = surroundings.stderr
+    message, hint = redact_known(error.message), redact_known(error.hint)
     with suppress(OSError):
         surroundings.stdout.flush()
     with suppress(OSError):  # if nobody is left to tell, the exit code still does
@@ -211,16 +213,16 @@ def _report(error: CmdstatError, arguments: Sequence[str], surroundings: Surroun
             shown = {
                 "kind": error.kind,
                 "exit_code": int(error.exit_code),
-                "message": error.message,
-                "hint": error.hint,
+                "message": message,
+                "hint": hint,
             }
             stderr.write(to_json({"error": shown}) + "\n")
         else:
             colour = has_colour(stderr, surroundings.env)
             label = "\x1b[1;31merror:\x1b[0m" if colour else "error:"
-            stderr.write(f"{label} {clean_line(error.message)}\n")
-            if error.hint:
-                stderr.write(f"hint: {clean_line(error.hint)}\n")
+            stderr.write(f"{label} {clean_line(message)}\n")
+            if hint:
+                stderr.write(f"hint: {clean_line(hint)}\n")
         stderr.flush()
     return error.exit_code
 

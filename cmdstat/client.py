@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from urllib3.exceptions import HTTPError
 from cmdstat import __version__
 from cmdstat.answers import Answer, Obstacle
 from cmdstat.base_urls import host as host_of
+from cmdstat.base_urls import is_loopback
 from cmdstat.connections import Adapter, exchange
 from cmdstat.envelopes import RawAnswer, read_answer
 from cmdstat.errors import CmdstatError, ConfigurationError, ServerFailed
@@ -141,7 +143,7 @@ class Client:
             verify=self._connection.ca_bundle,
             cert=self._connection.client_cert,
         )
-        if not self._connection.uses_proxy:
+        if not self._connection.uses_proxy or _leaks_key(base_url, settings["proxies"]):
             settings["proxies"] = {}
         verify = True if settings["verify"] is None else settings["verify"]
         request = requests.Request("PUT", base_url).prepare()
@@ -153,7 +155,7 @@ class Client:
             adapter.cert_verify(pool, base_url, verify, settings["cert"])  # type: ignore[no-untyped-call]
         except (OSError, ValueError, HTTPError, requests.RequestException) as failure:
             raise ConfigurationError(
-                f"the connection to {self._host} cannot be set up: {excerpt(str(failure))}",
+                f"the connection to {self._host} cannot be set up: {_without_password(failure)}",
                 "check ca_bundle, client_cert and the proxy: cmdstat profile show",
             ) from failure
         before_path = ""
@@ -238,6 +240,21 @@ class Client:
             error = unreachable(failure, host, timeout, redact)
         error.__cause__ = failure
         return Answer(status, error=error, sent=sent, obstacle=obstacle)
+
+
+def _without_password(failure: Exception) -> str:
+    """What an exception says, without the user and password of a proxy's URL."""
+    return re.sub(r"(//|^|[\s'\"])[^\s/@'\"]*:[^\s/@'\"]*@", r"\1…@", excerpt(str(failure)))
+
+
+def _leaks_key(base_url: str, proxies: Any) -> bool:
+    """Whether a proxy would carry the key for this machine, in clear, to another one.
+
+    Plain HTTP is for loopback alone, unless a profile allows more; a proxy elsewhere would undo it.
+    """
+    proxy = requests.utils.select_proxy(base_url, proxies)
+    plain = base_url.startswith("http:") and is_loopback(base_url)
+    return plain and proxy is not None and not is_loopback(proxy)
 
 
 def _read_within_limit(response: Any) -> bytes:

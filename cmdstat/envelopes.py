@@ -139,6 +139,8 @@ def _without_key(value: Any, raw: RawAnswer) -> Any:
             return [walk(each) for each in inner]
         if isinstance(inner, dict):
             return {raw.redact(name): walk(each) for name, each in inner.items()}
+        if isinstance(inner, (int, float)) and raw.redact(text := str(inner)) != text:
+            return raw.redact(text)
         return inner
 
     return walk(value)
@@ -146,7 +148,7 @@ def _without_key(value: Any, raw: RawAnswer) -> Any:
 
 def _excerpt(raw: RawAnswer) -> str:
     """The first harmless characters of the body, the key redacted, in quotes; or "empty"."""
-    text = raw.redact(raw.body[:4096].decode("utf-8", "replace"))
+    text = raw.redact(raw.body.decode("utf-8", "replace").replace("\0", ""))
     return f'"{excerpt(text)}"' if text.strip() else "empty"
 
 

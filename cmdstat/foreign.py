@@ -15,6 +15,7 @@ _STEERING = (
     "\x7f-\x9f"  # DEL and the C1 controls, 0x9b (CSI) among them
     "\u061c\u200e\u200f"  # bidirectional marks
     "\u2028-\u202e"  # line and paragraph separators, embeddings and overrides
+    "\u00ad\u180e\u200b"  # soft hyphen and spaces of no width, which make two ids look alike
     "\u2060-\u206f"  # isolates and other invisible formatting
     "\ufeff\ufff9-\ufffb"  # byte-order mark, interlinear annotation
     "\ud800-\udfff"  # lone surrogates, which no encoding can carry
@@ -46,6 +47,14 @@ def clean(text: str) -> str:
 def clean_line(text: str) -> str:
     """`text` as one harmless line: as `clean`, and line feeds are spelt out too."""
     return _NOT_ON_ONE_LINE.sub(_spelt_out, text)
+
+
+def quoted(text: str) -> str:
+    """A text as one word to paste into a shell, in a command that a hint shows; harmless there."""
+    import shlex
+
+    word = shlex.quote(clean_line(text))
+    return f"-- {word}" if text.startswith("-") else word
 
 
 def excerpt(text: str, longest: int = 200) -> str:

@@ -32,13 +32,15 @@ class ApiKey:
     Make one with `ApiKey.parse`; the bare constructor is for a text that is known to be a key.
     """
 
-    __slots__ = ("_encoded", "_spelt", "_text", "source")
+    __slots__ = ("_encoded", "_plain_forms", "_spelt", "_text", "source")
 
     def __init__(self, text: str, source: str) -> None:
         self._text = text
         self.source = source
         self._spelt: re.Pattern[str] | None = None
         self._encoded: tuple[str, ...] = ()
+        in_hex = text.encode("utf-8", "replace").hex()
+        self._plain_forms = (text, text.lower(), text.upper(), in_hex, in_hex.upper())
         _held.append(self)
 
     @classmethod
@@ -79,13 +81,14 @@ class ApiKey:
     def redact(self, text: str) -> str:
         """`text` with every occurrence of the key replaced by `[key]`.
 
-        Found are the key as it is, percent-encoded once or more, escaped as JSON or HTML have it,
-        and in base64, alone or as a part of something longer (`user:key`). A text too short to be
-        a secret is left alone: it would be found inside ordinary words.
+        Found are the key as it is, in one letter case, in hex, percent-encoded once or more,
+        escaped as JSON or HTML have it, and in base64, alone or within `user:key`. A text too short
+        to be a secret is left alone: it would be found inside ordinary words.
         """
         if len(self._text) < _SECRET_FROM:
             return text
-        text = text.replace(self._text, REDACTED)
+        for form in self._plain_forms:
+            text = text.replace(form, REDACTED)
         if "%" in text or "\\" in text or "&" in text:
             self._spelt = self._spelt or re.compile("".join(map(_spellings, self._text)))
             text = self._spelt.sub(REDACTED, text)
@@ -154,15 +157,15 @@ def _spellings(character: str) -> str:
     point = ord(character)
     plain = re.escape(character)
     digits = "".join(f"[{digit}{digit.upper()}]" for digit in f"{point:02x}")
-    escaped = r"\\\\*"
+    escaped = r"\\{1,8}"
     forms = [
         plain,
         f"{escaped}{plain}",
         f"{escaped}u00{digits}",
         f"{escaped}x{digits}",
-        f"%(?:25)*{digits}",
-        f"&#0*{point};",
-        f"&#[xX]0*{digits};",
+        f"%(?:25){{0,8}}{digits}",
+        f"&#0{{0,8}}{point};?",
+        f"&#[xX]0{{0,8}}{digits};?",
     ]
     if character in _FORMS_OF:
         forms.append(_FORMS_OF[character])

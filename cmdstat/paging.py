@@ -7,6 +7,7 @@ page at an address is fetched by a function that is passed in.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ EMPTY_PAGES = 3
 """How many pages in a row may be empty and still point on: commands go while they are listed."""
 
 _SLACK = 1000
+_UNFIT = re.compile(r"[\x00-\x20\x7f-\xa0]")
 _KEPT = "/%:@!$&'()*+,;=~?[]"
 _HINT = "list less of it with --limit, or with filters"
 
@@ -144,6 +146,8 @@ class Listing:
 
     def _after(self, address: str, link: str) -> str:
         """The address of the next page. Raises `ServerFailed` where the links never end."""
+        if _UNFIT.search(link):  # which urljoin would drop silently, joining what stood around it
+            raise ServerFailed("the server's listing goes on at what is no URL", _HINT)
         try:
             following = urljoin(address, link)
         except ValueError:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from cmdstat.answers import Answer
 from cmdstat.attempts import Pacing, Policy, Step
 from cmdstat.errors import RequestRefused
+from cmdstat.foreign import quoted
 from cmdstat.models import Content
 
 
@@ -50,11 +51,9 @@ def content_of(answer: Answer, command_id: str) -> Content:
     unknown id the hint says how to look for it as the other.
     """
     if answer.status == 404 and answer.error is not None:
-        from shlex import quote
-
         raise RequestRefused(
             answer.error.message,
             "if it is the id of a request, see its commands:"
-            f" cmdstat list --request {quote(command_id)}",
+            f" cmdstat list --request {quoted(command_id)}",
         ) from answer.error
     return answer.usable()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from cmdstat.errors import UsageError
 from cmdstat.foreign import clean_line
+from cmdstat.keys import redact_known
 from cmdstat.options import Common
 from cmdstat.output import CsvShape, Format, Item, Results
 from cmdstat.progress import Progress
@@ -105,6 +106,8 @@ class Talk:
         except OSError as failure:
             self.warn(f"the result cannot be written to stdout: {failure.strerror or failure}")
             self._give_stdout_up()
+        except MemoryError:
+            self.warn("the result is too large to be shown; the journal has it")
 
     def _give_stdout_up(self) -> None:
         """Let what is still to be written, and could not be, go nowhere without another error."""
@@ -172,5 +175,5 @@ class Talk:
         return time.time()
 
     def _write_line(self, text: str) -> None:
-        self.stderr.write(clean_line(text) + "\n")
+        self.stderr.write(clean_line(redact_known(text)) + "\n")
         self.stderr.flush()

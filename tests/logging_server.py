@@ -122,6 +122,7 @@ class LoggingServer:
         self._changed = threading.Condition(self._lock)
         self._ending = threading.Event()
         self._sockets: set[socket.socket] = set()
+        self._accepted: set[tuple[str, int]] = set()
         self._listener: socket.socket | None = None
         self.port = 0
 
@@ -171,7 +172,12 @@ class LoggingServer:
             )
 
     def settle(self, seconds: float = 5.0) -> None:
-        """Wait until every connection is over, so that what a dead client had sent is in the log."""
+        """Wait until every connection is over, so that what a dead client had sent is in the log.
+
+        Connections are accepted in order: once one made now is, so are all that were waiting.
+        """
+        with socket.create_connection(("127.0.0.1", self.port)) as last, self._changed:
+            assert self._changed.wait_for(lambda: last.getsockname() in self._accepted, seconds)
         with self._changed:
             assert self._changed.wait_for(lambda: not self._sockets, seconds)
 
@@ -208,11 +214,13 @@ class LoggingServer:
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                connected, _ = listener.accept()
+                connected, address = listener.accept()
             except OSError:
                 return
-            with self._lock:
+            with self._changed:
                 self._sockets.add(connected)
+                self._accepted.add(address)
+                self._changed.notify_all()
             threading.Thread(target=self._serve, args=(connected,), daemon=True).start()
 
     def _serve(self, connected: socket.socket) -> None:

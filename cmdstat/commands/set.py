@@ -11,6 +11,7 @@ from cmdstat import options
 from cmdstat.attempts import Clock
 from cmdstat.context import Context, open_context
 from cmdstat.errors import Interrupted, UsageError
+from cmdstat.foreign import quoted
 from cmdstat.interrupts import Interruption
 from cmdstat.models import GIVE_ONE, Outcome, StatusUpdate, UpdateRecord, check_id, check_reason
 from cmdstat.output import RECORD, flat
@@ -157,7 +158,7 @@ def _check_order(given: SetOptions) -> None:
         if swapped is not None:
             raise UsageError(
                 "the ID comes first, then the state",
-                f"write: cmdstat set {given.state} {swapped.short}",
+                f"write: cmdstat set {quoted(given.state)} {swapped.short}",
             )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from cmdstat.errors import ConfigurationError
+from cmdstat.foreign import quoted
 from cmdstat.paths import private_folder
 
 VERSION = 1
@@ -67,6 +68,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     with guarded(path):
         _create_private(path)
+        _check_owner(path)
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -134,18 +136,32 @@ def _create_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
+def _check_owner(path: Path) -> None:
+    """Refuse a journal that others could have written: what it queues is sent with our key."""
+    if os.name == "nt":
+        return
+    found = path.stat()
+    if found.st_uid not in (os.geteuid(), 0) or found.st_mode & 0o022:
+        raise ConfigurationError(
+            f"the journal {path} can be written by others",
+            f"see what is in it, then: chmod 600 {quoted(str(path))}",
+        )
+
+
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Bring an empty file to the present schema; refuse one of another kind or a later version."""
+    # Kinds before version: another process may be making the schema, in one transaction.
+    kinds = {kind for (kind,) in connection.execute("SELECT DISTINCT type FROM sqlite_master")}
     version = _version(connection)
+    if kinds - {"table", "index"} or (kinds and version == 0):
+        raise ConfigurationError(
+            f"{path} is a database, but not a journal of cmdstat",
+            "name another file in CMDSTAT_JOURNAL",
+        )
     if version == 0:
         _use_wal(connection)
         with transaction(connection):
             if _version(connection) == 0:
-                if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    raise ConfigurationError(
-                        f"{path} is a database, but not a journal of cmdstat",
-                        "name another file in CMDSTAT_JOURNAL",
-                    )
                 for statement in _SCHEMA.split(";\n"):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {VERSION}")

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from cmdstat.errors import InDoubt, UsageError
+from cmdstat.foreign import quoted
 from cmdstat.instants import timestamp
 from cmdstat.journal.database import guarded
 from cmdstat.journal.records import SENDING, Journal, record_of_row
@@ -195,7 +196,11 @@ class History:
         record = replace(record, at=record.at or began)
         if self._is_alive(row["holder"]):
             return replace(record, outcome=Outcome.PENDING, error=None)
-        again = f"cmdstat batch --resume {record.run}" if record.run else f"cmdstat get {record.id}"
+        again = (
+            f"cmdstat batch --resume {record.run}"
+            if record.run
+            else f"cmdstat get {quoted(record.id)}"
+        )
         error = InDoubt(
             "not known whether the update was applied: the process that was sending it is gone",
             f"read what became of it with: {again}",

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from cmdstat.errors import ConfigurationError
 from cmdstat.instants import timestamp
 from cmdstat.journal.database import guarded, open_database
 from cmdstat.locks import ByteLocks
@@ -139,19 +140,28 @@ def result_of(record: UpdateRecord) -> str:
 
 
 def record_of_row(row: sqlite3.Row) -> UpdateRecord:
-    """The record that a row tells; one left `sending` is `unknown`."""
+    """The record that a row tells; one left `sending` is `unknown`.
+
+    Raises `ConfigurationError` for a row that no cmdstat has written.
+    """
     in_run = row["run"] is not None
     sending = row["outcome"] == SENDING
-    return UpdateRecord(
-        n=row["n"],
-        id=row["id"],
-        requested={"state": row["state"], "reason": row["reason"]},
-        outcome=Outcome.UNKNOWN if sending else Outcome(row["outcome"]),
-        **json.loads(row["result"] or "{}"),
-        profile=row["run_profile"] if in_run else row["profile"],
-        base_url=row["run_base_url"] if in_run else row["base_url"],
-        by=row["run_by"] if in_run else row["by"],
-        run=row["run"],
-        line=row["line"],
-        at=None if row["at"] is None else timestamp(row["at"]),
-    )
+    try:
+        return UpdateRecord(
+            n=row["n"],
+            id=row["id"],
+            requested={"state": row["state"], "reason": row["reason"]},
+            outcome=Outcome.UNKNOWN if sending else Outcome(row["outcome"]),
+            **json.loads(row["result"] or "{}"),
+            profile=row["run_profile"] if in_run else row["profile"],
+            base_url=row["run_base_url"] if in_run else row["base_url"],
+            by=row["run_by"] if in_run else row["by"],
+            run=row["run"],
+            line=row["line"],
+            at=None if row["at"] is None else timestamp(row["at"]),
+        )
+    except (ValueError, TypeError, OverflowError) as failure:
+        raise ConfigurationError(
+            f"the journal is damaged: its row {row['n']} makes no sense",
+            "keep it for a repair under another name; cmdstat then starts a new one",
+        ) from failure

@@ -89,14 +89,15 @@ def _are_updates(result: list[Any]) -> bool:
 def _show_updates(console: Console, updates: list[dict[str, Any]]) -> None:
     """The result of SCAN_OS_UPDATES, one row an update; columns that no row fills are left out."""
     encoding = console.encoding
-    known = [key for key in _UPDATE_COLUMNS if any(key in each for each in updates)]
-    unknown = [key for each in updates for key in each if key not in _UPDATE_COLUMNS]
+    shown = updates[:_MOST_UPDATES]
+    known = [key for key in _UPDATE_COLUMNS if any(key in each for each in shown)]
+    unknown = [key for each in shown for key in each if key not in _UPDATE_COLUMNS]
     keys = [*known, *list(dict.fromkeys(unknown))[:_MOST_UNKNOWN_COLUMNS]]
-    rows = [[_update_cell(key, each.get(key), encoding) for key in keys] for each in updates]
+    rows = [[_update_cell(key, each.get(key), encoding) for key in keys] for each in shown]
     columns = [_UPDATE_COLUMNS.get(key) or Column(plain_line(key, encoding).plain) for key in keys]
-    show_rows(console, columns, rows[:_MOST_UPDATES], title="OS updates found")
-    if len(rows) > _MOST_UPDATES:
-        print_lines(console, [more_text(f"and {len(rows) - _MOST_UPDATES:,} more", encoding)])
+    show_rows(console, columns, rows, title="OS updates found")
+    if len(updates) > len(shown):
+        print_lines(console, [more_text(f"and {len(updates) - len(shown):,} more", encoding)])
 
 
 def _update_cell(key: str, value: Any, encoding: str) -> Text:

@@ -18,6 +18,11 @@ from cmdstat.render.terminal import draws, encodable
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _BAR_CELLS = 20
 
+LONGEST_SHOWN = 20_000
+"""Characters of one value on a screen."""
+MOST_LINES = 500
+"""Lines of one value on a screen."""
+
 
 def plain(text: str, encoding: str = "utf-8", style: str = "") -> Text:
     """Foreign text, harmless; it may have several lines."""
@@ -46,8 +51,19 @@ def value_text(value: Any, encoding: str = "utf-8") -> Text:
     if isinstance(value, bool):
         return Text("yes" if value else "no")
     if isinstance(value, str):
-        return plain(value, encoding) if value else Text("(empty)", "dim")
-    return plain(to_json(value), encoding)
+        return plain(shortened(value), encoding) if value else Text("(empty)", "dim")
+    return plain(shortened(to_json(value)), encoding)
+
+
+def shortened(text: str) -> str:
+    """As much of a text as anybody would read on a screen, and how much more there is.
+
+    Never for an id or a state. The machine formats have the whole of it.
+    """
+    if len(text) <= LONGEST_SHOWN and text.count("\n") < MOST_LINES:
+        return text
+    shown = "\n".join(text[:LONGEST_SHOWN].split("\n")[:MOST_LINES])
+    return f"{shown} … and {len(text) - len(shown):,} characters more"
 
 
 def id_text(value: Any, encoding: str = "utf-8") -> Text:
