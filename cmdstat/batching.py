@@ -77,11 +77,13 @@ class _Checked:
         self.problems: list[Problem] = []
         self.bad = 0
         self.good = 0
+        self._cut_short = False
 
     def __iter__(self) -> Iterator[Row]:
         for row in self._rows:
             if isinstance(row, Problem):
                 self.bad += 1
+                self._cut_short = row.ends_input
                 if len(self.problems) < PROBLEMS_SHOWN:
                     self.problems.append(row)
             elif self._skip_invalid or not self.bad:
@@ -94,6 +96,11 @@ class _Checked:
             context.complain(f"{name}:{problem.line}: {problem.text}")
         if self.bad > len(self.problems):
             context.complain(f"{name}: and {self.bad - len(self.problems)} more")
+        if self._cut_short:
+            raise UsageError(
+                f"{name} cannot be read to its end; nothing was sent",
+                "mend the input, then try again",
+            )
         if self.bad and not self._skip_invalid:
             rows = "row is" if self.bad == 1 else "rows are"
             raise UsageError(
@@ -188,7 +195,7 @@ def _carry_through(
     tally = Tally(runs.counts(run), Clock().monotonic)
     schedule = Schedule(rate=given.rate, max_failures=given.max_failures)
     pacing = SharedPacing(schedule, context.policy, Clock())
-    with closing(client), Interruption() as interruption:
+    with closing(client), Interruption(context.acknowledge_interrupt) as interruption:
         queue = RunQueue(context.journal, run)
         with BatchScreen(context, tally, run) as screen:
             engine = Engine(

@@ -33,6 +33,23 @@ from cmdstat.render.terminal import has_colour
 from cmdstat.talk import Surroundings
 
 _SUGGESTION = re.compile(r"\(Possible options: (.*)\)|Did you mean (.*)\?")
+_SHARED = re.compile(
+    r"no such option: (-[poqvn]|--(profile|output|quiet|verbose|timeout|retries))\b", re.IGNORECASE
+)
+_OTHER_WORDS = {
+    **dict.fromkeys(("status", "show", "read", "view", "describe"), "get"),
+    **dict.fromkeys(("update", "put", "edit", "patch"), "set"),
+    **dict.fromkeys(("ls", "all"), "list"),
+    **dict.fromkeys(("delete", "rm", "del"), "remove"),
+    **dict.fromkeys(("log", "journal", "runs"), "history"),
+    **dict.fromkeys(("new", "create", "login"), "add"),
+    **dict.fromkeys(("watch", "poll"), "wait"),
+    **dict.fromkeys(("import", "bulk"), "batch"),
+    **dict.fromkeys(("test", "verify", "ping"), "check"),
+    **dict.fromkeys(("start", "run"), "serve"),
+    **dict.fromkeys(("mv", "move"), "rename"),
+}
+"""What other tools call a command."""
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _HELP = "Update the state of device commands, and be certain what became of each update."
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -72,7 +89,10 @@ class LazyGroup(TyperGroup):
         if name not in self.summaries and not name.startswith("-"):
             from difflib import get_close_matches
 
-            near = get_close_matches(name, self.summaries, n=1)
+            meant = _OTHER_WORDS.get(name.lower())
+            near = (
+                [meant] if meant in self.summaries else get_close_matches(name, self.summaries, n=1)
+            )
             raise UsageError(
                 f'there is no command "{ctx.command_path} {name}"',
                 f"did you mean: {ctx.command_path} {near[0]}"
@@ -182,6 +202,8 @@ def _usage_error(error: typer.TyperException) -> UsageError:
     meant = _SUGGESTION.search(message)
     hint = f"did you mean {(meant[1] or meant[2]).replace(', ', ' or ')}? " if meant else ""
     message = _SUGGESTION.sub("", message).rstrip(" .?")
+    if path == "cmdstat" and _SHARED.search(message):
+        hint = "options go after the command: cmdstat set ID STATE --profile NAME. "
     if "unexpected extra argument" in message:
         if " profile " in path:  # somebody may have put a key there
             message = "got unexpected extra arguments"

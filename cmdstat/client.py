@@ -221,6 +221,7 @@ class Client:
             received=time.time(),
             redact=self._key.redact,
             broken=broken,
+            key_source=self._key.source,
         )
         return read_answer(raw)
 

@@ -28,6 +28,7 @@ from cmdstat.answers import Answer, Fate
 from cmdstat.attempts import Clock, Pacing, Policy, Step, Wire
 from cmdstat.endings import Ending, outcome_of
 from cmdstat.errors import CmdstatError, ConditionNotMet, InDoubt, Interrupted
+from cmdstat.foreign import quoted
 from cmdstat.instants import parse_timestamp
 from cmdstat.models import Content, Outcome, StatusUpdate
 from cmdstat.reading import read
@@ -105,9 +106,16 @@ class Delivery:
             return self._stopped()
         error = InDoubt(
             "not known whether the update was applied: stopped while it was under way",
-            "its state is not known; the same command sends the update anyway",
+            self._look_first,
         )
         return self._end(Outcome.UNKNOWN, None, error=error)
+
+    @property
+    def _look_first(self) -> str:
+        return (
+            f"look at it with: cmdstat get {quoted(self._update.id)};"
+            " the same command sends the update anyway"
+        )
 
     def _attempt(self) -> Ending | None:
         """One PUT and what follows from its answer; None when another is to be made."""
@@ -184,10 +192,11 @@ class Delivery:
             Reading.UNCHANGED: "it is not applied, but may still take effect",
             Reading.UNREADABLE: "the command cannot be read back",
         }[reading]
-        now = f"its state is now {current.get('state')}" if current else "its state is not known"
         error = InDoubt(
             f"not known whether the update was applied: {why}; {what}",
-            f"{now}; the same command sends the update anyway",
+            f"its state is now {current.get('state')}; the same command sends the update anyway"
+            if current
+            else self._look_first,
         )
         if answer is not None and answer.error is not None:
             error.__cause__ = answer.error

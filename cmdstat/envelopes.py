@@ -29,7 +29,7 @@ class RawAnswer:
 
     `host` is shown in messages; `received` is our clock when the answer was in, seconds since the
     epoch; `redact` takes the key out of any text, since a server may echo it; `broken` says how the
-    body broke off, of which nothing is kept then.
+    body broke off, of which nothing is kept then; `key_source` says where the key came from.
     """
 
     status: int
@@ -39,6 +39,7 @@ class RawAnswer:
     received: float
     redact: Callable[[str], str]
     broken: str | None = None
+    key_source: str = "the profile"
 
 
 def read_answer(raw: RawAnswer) -> Answer:
@@ -199,7 +200,9 @@ def _client_error(raw: RawAnswer, why: str) -> CmdstatError:
     if status in (401, 403):
         return KeyRefused(
             f"{host} refused the key ({status}): {why}",
-            "check that the key is the right one for this host, and still valid in the console",
+            f"the key came from {raw.key_source}: check that it is the right one for this host, and"
+            " still valid in the console; a profile's is replaced with:"
+            " cmdstat profile set NAME --api-key-stdin",
         )
     if status == 429:
         return ServerFailed(

@@ -81,10 +81,11 @@ def unreachable(
             "name the PEM file of one: cmdstat profile set NAME client_cert=FILE",
         )
     if obstacle is Obstacle.PROXY:
-        inner = excerpt(redact(str(_innermost(failure))))
+        inner = _innermost(failure)
+        why = excerpt(redact(str(getattr(inner, "strerror", None) or inner)))
         return Unreachable(
-            f"the proxy in the way of {host} does not let us through: {inner}",
-            "check the proxy variables of the environment, such as HTTPS_PROXY and NO_PROXY",
+            f"the proxy in the way of {host} does not let us through: {why}",
+            "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment; nothing was sent",
         )
     return Unreachable(
         f"{host} cannot be reached: {_why(failure, obstacle, timeout, redact)}",

@@ -7,6 +7,7 @@ interrupted; whoever waits looks at them often enough.
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from time import monotonic, sleep
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -26,7 +27,9 @@ class Interruption:
     Also the `Pacing` of one update alone: it waits as long as nobody interrupts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, acknowledge: Callable[[], None] = lambda: None) -> None:
+        """`acknowledge` is called at the first signal, inside its handler: it may take no lock."""
+        self._acknowledge = acknowledge
         self.stopping = False
         self.terminated = False
         self._may_stop_at_once = False
@@ -69,3 +72,5 @@ class Interruption:
             self.terminated = True
         elif again and self._may_stop_at_once:
             raise StopAtOnce
+        if not again and self._may_stop_at_once:
+            self._acknowledge()

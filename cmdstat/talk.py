@@ -20,10 +20,12 @@ from cmdstat.keys import redact_known
 from cmdstat.options import Common
 from cmdstat.output import CsvShape, Format, Item, Results
 from cmdstat.progress import Progress
+from cmdstat.render.terminal import is_dumb
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+_FINISHING = b"finishing what is under way; Ctrl-C again stops at once and leaves it in doubt\n"
 Hiding = Callable[[], AbstractContextManager[None]]
 """Makes the context in which a status line is off the screen, so that something can be written."""
 
@@ -160,6 +162,14 @@ class Talk:
         self.stderr.flush()
         if self.stdin.readline().strip().lower() not in ("y", "yes"):
             raise UsageError("not confirmed; nothing was changed", "say y, or give --yes")
+
+    def acknowledge_interrupt(self) -> None:
+        """Say at once that a Ctrl-C was heard; written past all locks, from a signal's handler."""
+        if self.common.quiet:
+            return
+        start = b"\r\x1b[K" if self.stderr.isatty() and not is_dumb(self.env) else b""
+        with suppress(OSError, ValueError):
+            os.write(self.stderr.fileno(), start + _FINISHING)
 
     def warn(self, text: str) -> None:
         """A warning: one line on stderr, `--quiet` or not."""

@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 from faulty_server import FaultyServer
 from harness import KEY, Home, Result, set_args
+from hypothesis import settings
+
+# A deadline for an example would only measure how busy the machine is.
+settings.register_profile("cmdstat", deadline=None)
+settings.load_profile("cmdstat")
 
 
 @pytest.fixture

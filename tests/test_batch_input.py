@@ -161,8 +161,8 @@ def test_fifo_is_an_input_like_any_other(home, server, tmp_path):
     [
         ("csv", BOM + b'id,state,reason\r\na,success,"one\r\ntwo"\r\n\r\nb,SUCCESS,\xc3\xa9\r\n'),
         ("tsv", b'reason\tid\tstate\n"one\r\ntwo"\ta\tsuccess\n\xc3\xa9\tb\tCommand-Success\n'),
-        ("jsonl", b'{"id":"a","state":"success","reason":"one\\r\\ntwo"}\n\n'
-          b'{"reason":"\\u00e9","id":"b","state":"success"}'),
+        ("jsonl", (b'{"id":"a","state":"success","reason":"one\\r\\ntwo"}\n\n'
+          b'{"reason":"\\u00e9","id":"b","state":"success"}')),
         ("json", BOM + b'[{"id":"a","state":"success","reason":"one\\r\\ntwo"},\n'
          + b'{"reason":"\xc3\xa9","id":"b","state":"success"}]'),
     ],

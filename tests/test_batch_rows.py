@@ -360,5 +360,5 @@ def test_input_that_breaks_off_is_a_problem():
 
     assert list(read_rows(Broken(), CSV, NO_DEFAULTS, lambda _: None)) == [
         row(2, "a"),
-        Problem(3, "cannot be read on: Input/output error"),
+        Problem(3, "cannot be read on: Input/output error", ends_input=True),
     ]

@@ -85,14 +85,15 @@ def test_a_journal_with_a_trigger_is_refused(home, server):
     home.run("set", "an-id", "success")
     with sqlite3.connect(home.journal_file) as database:
         database.execute(
-            "CREATE TRIGGER evil AFTER INSERT ON updates BEGIN UPDATE updates SET id = 'victim'; END"
+            "CREATE TRIGGER evil AFTER INSERT ON updates"
+            " BEGIN UPDATE updates SET id = 'victim'; END"
         )
     assert home.run("set", "an-id", "failed").exit == 3
     assert len(server.puts) == 1
 
 
 def test_a_foreign_database_is_left_as_it_was(home, tmp_path):
-    """Another program's SQLite file, named by mistake, is refused and not one byte of it changed."""
+    """Another program's SQLite file, named by mistake, is refused, and no byte of it changed."""
     foreign = tmp_path / "other.db"
     with sqlite3.connect(foreign) as database:
         database.execute("CREATE TABLE theirs (a)")

@@ -129,14 +129,18 @@ def run_in_bash(script: str, home: Path, *arguments: str) -> subprocess.Complete
 
 
 @pytest.mark.parametrize(
-    ("command_id", "said"),
-    [("5d1f0c2b-8e77-4a35-b0c9-6f2d3e4a5b6c", "done"), ("no-such-id", "the service refused it")],
+    ("command_id", "said", "code"),
+    [
+        ("5d1f0c2b-8e77-4a35-b0c9-6f2d3e4a5b6c", "done", 0),
+        ("no-such-id", "the service refused it", 5),
+    ],
 )
-def test_the_bash_example_branches(command_id, said, tmp_path):
+def test_the_bash_example_branches(command_id, said, code, tmp_path):
     """The README's bash script tells a done update from a refused one by the exit code."""
     (script,) = blocks("bash")
     done = run_in_bash(script, tmp_path, command_id)
     assert said in done.stdout + done.stderr
+    assert done.returncode == code
 
 
 def test_the_python_example_runs(tmp_path):
@@ -153,7 +157,7 @@ def test_the_batch_story_can_be_told(tmp_path):
     script = (
         "cmdstat sandbox serve --commands 40 --quiet > served &\n"
         "until [ -s served ]; do sleep 0.05; done\n"
-        + story.replace("http://127.0.0.1:8765/api", "$(sed -n 's/.*CMDSTAT_BASE_URL=//p' served)")
+        + story.replace("http://127.0.0.1:8766/api", "$(sed -n 's/.*CMDSTAT_BASE_URL=//p' served)")
         + "\ncode=$?; kill %1; wait; wc -l < night.csv; exit $code"
     )
     done = run_in_bash(script, tmp_path)

@@ -44,10 +44,14 @@ class Row(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What is wrong with the row that starts on a line."""
+    """What is wrong with the row that starts on a line.
+
+    `ends_input`: nothing after that line could be read, so it cannot be skipped.
+    """
 
     line: int
     text: str
+    ends_input: bool = False
 
 
 class Defaults(NamedTuple):
@@ -66,7 +70,7 @@ class _Unreadable(Exception):
 
     def __init__(self, line: int, text: str) -> None:
         super().__init__(text)
-        self.problem = Problem(line, text)
+        self.problem = Problem(line, text, ends_input=True)
 
 
 def format_of(name: str) -> InputFormat:
@@ -273,6 +277,8 @@ def _read_csv(source: BinaryIO, delimiter: str, ignored: _Ignored) -> _Lines:
 def _header(cells: Sequence[str], line: int, ignored: _Ignored) -> list[str]:
     names = [cell.strip().lower() for cell in cells]
     if "id" not in names:
+        if ";" in cells[0]:
+            raise _Unreadable(line, "the columns are separated by semicolons; save it with commas")
         found = excerpt(", ".join(f'"{name}"' for name in names[:10]))
         raise _Unreadable(line, f"the header has no column id; it has {found}")
     for name in _OWN:

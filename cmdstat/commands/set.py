@@ -193,7 +193,10 @@ def run(context: Context, update: StatusUpdate) -> None:
 
     journal = context.journal
     client = context.client()
-    with Interruption() as interruption, context.progress() as progress:
+    with (
+        Interruption(context.acknowledge_interrupt) as interruption,
+        context.progress() as progress,
+    ):
         record, not_recorded = dispatch(
             update,
             client,

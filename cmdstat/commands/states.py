@@ -26,7 +26,7 @@ def command(
         {
             "state": state.text,
             "name": state.short,
-            "other_names": list(state.other_names),
+            "other_names": ", ".join(state.other_names),
             "settable": state.settable,
             "final": state.final,
             "meaning": state.meaning,

@@ -56,8 +56,6 @@ def command(
     context = open_context(ctx, quiet=quiet)
     faults = Faults(latency_ms=latency, fail_rate=fail_rate, rate_limit=rate_limit)
     with context.sandbox_store(db) as store:
-        if commands is not None:
-            store.reset(commands)
         sandbox = Sandbox(
             store,
             host=host,
@@ -66,6 +64,8 @@ def command(
             faults=faults,
             log=context.tell,
         )
+        if commands is not None:
+            store.reset(commands)  # only once it listens: a port in use must not cost the content
         _announce(context, sandbox.base_url, sandbox.api_key, store.count())
         signal.signal(signal.SIGTERM, _terminate)
         try:
