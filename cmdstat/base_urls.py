@@ -17,7 +17,8 @@ CLOUD = ".esper.cloud"
 """Hosts below this domain have their API under `/api`; no other host's layout is assumed."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_EXAMPLE = "write it like https://acme-api.esper.cloud/api, or give the tenant alone: acme"
+_WRITTEN = "write it like https://acme-api.esper.cloud/api"
+_EXAMPLE = f"{_WRITTEN}, or give the tenant alone: acme"
 _TENANT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,57}[a-z0-9])?")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NEVER = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff]|\s")
@@ -43,6 +44,17 @@ def normalise(text: str) -> str:
     if not path and authority.endswith(CLOUD):
         path = "/api"
     return f"{parts.scheme}://{authority}{path}"
+
+
+def normalise_url(text: str) -> str:
+    """`normalise` for a place where only a whole URL may stand, and a bare word may be a key."""
+    if "://" not in text:
+        raise UsageError("it is not a URL", _WRITTEN)
+    try:
+        return normalise(text)
+    except UsageError as error:
+        hint = _WRITTEN if error.hint == _EXAMPLE else error.hint
+        raise UsageError(error.message, hint) from None
 
 
 def tenant_base_url(tenant: str) -> str:
@@ -138,6 +150,8 @@ def _host(parts: SplitResult) -> str:
     if not name:
         raise UsageError("the base URL names no host", _EXAMPLE)
     if parts.netloc.startswith("[") and "%" not in name:
+        if parts.netloc.partition("]")[2][:1] not in ("", ":"):
+            raise UsageError("the base URL has something other than a port behind ]", _EXAMPLE)
         try:
             return _bracketed(IPv6Address(name).compressed)
         except AddressValueError:

@@ -113,7 +113,7 @@ class _Checked:
 
 def send_file(context: Context, given: BatchOptions) -> None:
     """Read a file or pipe in whole, check it, and send it as a new run."""
-    check_report(given.report)
+    check_report(given.report, context.paths.journal_file, given.file)
     assert context.key  # a missing key is an error before a long input is read
     name = "standard input" if given.file == "-" else given.file
     with _opened(context, given.file) as source:
@@ -142,7 +142,7 @@ def resume(context: Context, name: str | None, given: BatchOptions, *, retry_fai
     """Go on with a run that was interrupted, or take up its failed rows again."""
     if given.dry_run:
         raise UsageError("--dry-run goes with a file", "see what is left: cmdstat history --runs")
-    check_report(given.report)
+    check_report(given.report, context.paths.journal_file)
     runs = Runs(context.journal)
     run = runs.find(name, finished=retry_failed)
     context.use_run(run.origin)

@@ -18,7 +18,6 @@ from typer.main import get_command
 from cmdstat import __version__
 from cmdstat.commands import COMMANDS
 from cmdstat.errors import (
-    EXIT_MEANINGS,
     CmdstatError,
     ConfigurationError,
     Defect,
@@ -27,6 +26,7 @@ from cmdstat.errors import (
     UsageError,
 )
 from cmdstat.foreign import clean_line, to_json
+from cmdstat.help import GroupedCommand, epilog, exit_code_lines
 from cmdstat.keys import redact_known
 from cmdstat.output import Format
 from cmdstat.render.terminal import has_colour
@@ -53,9 +53,6 @@ _OTHER_WORDS = {
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _HELP = "Update the state of device commands, and be certain what became of each update."
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-_EXIT_CODES = "\b\nExit codes:\n" + "\n".join(
-    f"  {code.value:>3}  {meaning}" for code, meaning in EXIT_MEANINGS.items()
-)
 
 
 class LazyGroup(TyperGroup):
@@ -78,7 +75,8 @@ class LazyGroup(TyperGroup):
             app.command(
                 cmd_name,
                 context_settings=_SETTINGS,
-                epilog=getattr(module, "EPILOG", None),
+                cls=GroupedCommand,
+                epilog=epilog(module),
             )(module.command)
         made = get_command(app)
         made.name = cmd_name
@@ -140,7 +138,7 @@ def make_root() -> Any:
     cls = type("Root", (LazyGroup,), {"package": "cmdstat.commands", "summaries": COMMANDS})
     app = _new_app(cls=cls)
 
-    @app.callback(invoke_without_command=True, help=_HELP, epilog=_EXIT_CODES)
+    @app.callback(invoke_without_command=True, help=_HELP, epilog=exit_code_lines(ExitCode))
     def root(
         ctx: typer.Context,
         version: Annotated[

@@ -31,7 +31,9 @@ class ConfigFile:
 
     A secret file must be the user's own, readable by nobody else, and no symbolic link, or it is
     refused; and no message shows any of its text. Any other file may be a link (as dotfile managers
-    make them): it is followed, and what it points at is replaced.
+    make them): it is followed, and what it points at is replaced. It says where keys are sent and
+    what is run for one, so it must be the user's own or root's, and not everybody may write it. The
+    same goes for the folder of either, unless its sticky bit keeps others' hands off.
     """
 
     def __init__(self, path: Path, *, secret: bool = False) -> None:
@@ -61,6 +63,7 @@ class ConfigFile:
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
         if self._secret:
             flags |= getattr(os, "O_NOFOLLOW", 0)
+        self._check_folder()
         try:
             descriptor = os.open(self.path, flags)
         except FileNotFoundError:
@@ -105,24 +108,45 @@ class ConfigFile:
         raise ConfigurationError(f"{self.path}{where}: not valid TOML ({why})", _MEND)
 
     def _check(self, status: os.stat_result) -> None:
-        """Refuse what is no file, and, for a secret one, what others own or can read."""
+        """Refuse what is no file, what others own or write, and, if it is secret, can read."""
         if not stat.S_ISREG(status.st_mode):
             raise ConfigurationError(
                 f"{self.path} is not a regular file", "move it away: cmdstat makes a new file there"
             )
-        if not self._secret or sys.platform == "win32":
+        if sys.platform == "win32":
             return
         quoted = shlex.quote(str(self.path))
-        if status.st_uid != os.geteuid():
+        if status.st_uid != os.geteuid() and (self._secret or status.st_uid != 0):
+            what = "holds API keys" if self._secret else "says where keys are sent"
             raise ConfigurationError(
-                f"{self.path} holds API keys and belongs to another user",
+                f"{self.path} {what} and belongs to another user",
                 f"if its content is yours: chown {os.geteuid()} {quoted}",
             )
-        if status.st_mode & 0o077:
+        if not self._secret:
+            self._refuse_if_open(self.path, status.st_mode)
+        elif status.st_mode & 0o077:
             raise ConfigurationError(
                 f"{self.path} holds API keys and others can read it"
                 f" (mode {stat.S_IMODE(status.st_mode):04o})",
                 f"mend it with: chmod 600 {quoted}",
+            )
+
+    def _check_folder(self) -> None:
+        """Refuse a folder in which everybody can put another file in this one's place."""
+        if sys.platform == "win32":
+            return
+        with contextlib.suppress(OSError):  # what is wrong with it is told when the file is opened
+            mode = self.path.parent.stat().st_mode
+            if not mode & stat.S_ISVTX:
+                self._refuse_if_open(self.path.parent, mode)
+
+    def _refuse_if_open(self, path: Path, mode: int) -> None:
+        if mode & stat.S_IWOTH:
+            raise ConfigurationError(
+                f"everybody can write {path} (mode {stat.S_IMODE(mode):04o}), and so decide where"
+                " keys are sent",
+                f"see that its content is yours, then mend it with: chmod o-w"
+                f" {shlex.quote(str(path))}",
             )
 
     def _replace(self, text: str) -> None:

@@ -58,6 +58,19 @@ EXIT_MEANINGS: dict[ExitCode, str] = {
     ExitCode.TERMINATED: "interrupted by SIGTERM",
 }
 
+LOCAL_EXITS = (ExitCode.DONE, ExitCode.USAGE, ExitCode.CONFIGURATION)
+"""How a command may end that asks no service."""
+READING_EXITS = (
+    *LOCAL_EXITS,
+    ExitCode.UNAUTHORIZED,
+    ExitCode.REFUSED,
+    ExitCode.SERVER_FAILED,
+    ExitCode.UNREACHABLE,
+    ExitCode.INTERRUPTED,
+    ExitCode.TERMINATED,
+)
+"""How a command may end that reads from a service; one that updates may end in more ways."""
+
 
 class CmdstatError(Exception):
     """The base of every error that cmdstat reports.

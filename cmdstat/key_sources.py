@@ -64,12 +64,45 @@ def environment_key_name(env: Mapping[str, str]) -> str | None:
     return next((name for name in (KEY_VARIABLE, KEY_FILE_VARIABLE) if env.get(name)), None)
 
 
+def check_environment_key(env: Mapping[str, str]) -> None:
+    """Raise `ConfigurationError` for an address in the key's place.
+
+    The base URL beside it is then the key, so this comes before that is used or shown anywhere.
+    """
+    text = env.get(KEY_VARIABLE, "").strip().lower()
+    if text.startswith(("http://", "https://")):
+        raise ConfigurationError(
+            f"{KEY_VARIABLE} holds an address, not a key",
+            f"see whether it and CMDSTAT_BASE_URL are swapped; {KEY_VARIABLE} is the key alone",
+        )
+
+
 def environment_key(env: Mapping[str, str]) -> ApiKey:
     """The environment's key; ask `environment_key_name` first whether there is one."""
     text = env.get(KEY_VARIABLE)
     if text:
         return ApiKey.parse(text, KEY_VARIABLE)
-    return read_key_file(Path(env[KEY_FILE_VARIABLE]), KEY_FILE_VARIABLE)
+    return read_key_file(_key_file(env[KEY_FILE_VARIABLE]), KEY_FILE_VARIABLE)
+
+
+def _key_file(name: str) -> Path:
+    """The file that the variable names; what may be the key itself is not repeated.
+
+    Only a name whose folder exists is surely no key, which may have slashes in it too.
+    """
+    path = Path(name)
+    try:
+        is_there = path.exists() or (len(path.parts) > 2 and path.parent.is_dir())
+    except PermissionError:
+        is_there = True
+    except OSError:
+        is_there = False  # longer than a name can be
+    if is_there:
+        return path
+    raise ConfigurationError(
+        f"the file that {KEY_FILE_VARIABLE} names does not exist",
+        f"name a file that holds the API key; the key itself goes into {KEY_VARIABLE}",
+    )
 
 
 def variable_key(name: str, profile: str, env: Mapping[str, str]) -> ApiKey:

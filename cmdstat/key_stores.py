@@ -6,6 +6,7 @@ Callers that change something hold the configuration folder's lock.
 from __future__ import annotations
 
 from cmdstat.credentials import BoundKey, CredentialFile
+from cmdstat.errors import ConfigurationError
 from cmdstat.key_sources import KeyKind
 from cmdstat.keys import ApiKey
 from cmdstat.paths import Paths
@@ -54,6 +55,22 @@ class KeyStores:
         bound = self.find(kind, old)
         if bound is not None:
             self.keep(kind, new, bound.key, bound.origin)
+
+    def let_go(self, kind: KeyKind, profile: str) -> tuple[bool, str | None]:
+        """Forget a key that nothing uses any more: whether there was one, and what may be left.
+
+        A keyring that does not answer must not hold its profile for ever, so that is told in a
+        line for the user, and not raised.
+        """
+        try:
+            return self.forget(kind, profile), None
+        except ConfigurationError as problem:
+            if kind is not KeyKind.KEYRING:
+                raise
+            return False, (
+                f"{problem.message}; the old key may still be there: once it works, take out the"
+                f" entry {profile} of cmdstat"
+            )
 
     def forget(self, kind: KeyKind, profile: str) -> bool:
         """Remove a profile's key; returns whether there was one."""

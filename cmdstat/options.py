@@ -24,6 +24,7 @@ Profile = Annotated[
         "-p",
         metavar="NAME",
         help="Which profile; else the default one. [env: CMDSTAT_PROFILE]",
+        rich_help_panel=CONNECTION_PANEL,
     ),
 ]
 Output = Annotated[
@@ -33,15 +34,26 @@ Output = Annotated[
         "-o",
         help="How results are written; default table. [env: CMDSTAT_OUTPUT]",
         case_sensitive=False,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="No results and no chatter; errors still on stderr."),
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="No results and no chatter; errors still on stderr.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
 ]
 Verbose = Annotated[
     bool,
-    typer.Option("--verbose", "-v", help="Requests, answers, retries and timings on stderr."),
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Requests, answers, retries and timings on stderr.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
 ]
 Timeout = Annotated[
     float | None,
@@ -50,6 +62,7 @@ Timeout = Annotated[
         metavar="SECONDS",
         parser=parse_duration,
         help="Wall-clock time for one attempt; default 30. [env: CMDSTAT_TIMEOUT]",
+        rich_help_panel=CONNECTION_PANEL,
     ),
 ]
 Retries = Annotated[
@@ -60,6 +73,7 @@ Retries = Annotated[
         min=0,
         max=100,
         help="Attempts after the first; default 3. [env: CMDSTAT_RETRIES]",
+        rich_help_panel=CONNECTION_PANEL,
     ),
 ]
 DryRun = Annotated[
@@ -70,7 +84,12 @@ DryRun = Annotated[
         help="Check everything and show the exact request; send and record nothing.",
     ),
 ]
-Utc = Annotated[bool, typer.Option("--utc", help="Show times in UTC instead of local time.")]
+Utc = Annotated[
+    bool,
+    typer.Option(
+        "--utc", help="Show times in UTC instead of local time.", rich_help_panel=OUTPUT_PANEL
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,9 @@ def proxy_in_force(target: Target) -> str | None:
     from cmdstat.client import proxy_of
 
     proxy = proxy_of(target.base_url)
-    return proxy and (proxy.rpartition("@")[2].rpartition("//")[2].rstrip("/") or proxy)
+    if not proxy:
+        return None
+    return proxy.rpartition("@")[2].rpartition("//")[2].partition("/")[0] or "(without a host)"
 
 
 def _setting(target: Target, name: str) -> Setting:

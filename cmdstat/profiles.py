@@ -14,11 +14,14 @@ is such that no key is lost and none is ever left for a wrong host (each is boun
 it was stored for, whatever `config.toml` says):
 
 - add:     the key, then the profile. Cut off: a key that no profile uses; `remove` of that name
-           clears it, and `add` puts a new one in its place.
+           clears it, and so does `add`, or puts a new one in its place.
 - rename:  the key under the new name too, then the profile, then the old key goes.
 - remove:  the profile, then its key. Cut off: as for add.
 - update:  the new key, then the settings, then the place that held the old one. If the base URL
            leads elsewhere, settings first: the old key is refused there until the new one is kept.
+
+A keyring that does not answer holds up neither a removal nor a move out of it: what may be left
+there is told.
 
 All of it happens under one lock, waited for at most 10 seconds. Damage to one of the two files is
 noticed before the other is changed.
@@ -55,11 +58,12 @@ __all__ = ["SANDBOX", "Profile", "ProfileStore", "Removal", "check_address", "ch
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What `remove` took away and what it left alone, each in words."""
+    """What `remove` took away, what it left alone, and what it could not take away, in words."""
 
     removed: tuple[str, ...]
     left: tuple[str, ...]
     was_default: bool = False
+    warning: str | None = None
 
 
 class ProfileStore:
@@ -149,6 +153,8 @@ class ProfileStore:
             if key is not None:
                 where = origin(profile.base_url)
                 self._keys.keep(profile.key_source.kind, profile.name, key, where)
+            if profile.key_source.kind is not KeyKind.STORED:
+                self._keys.forget(KeyKind.STORED, profile.name)  # left by a change that was cut off
             self._file.add(profile, as_default=is_first)
         return is_first
 
@@ -159,11 +165,12 @@ class ProfileStore:
         *,
         key_source: KeySource | None = None,
         key: ApiKey | None = None,
-    ) -> Profile:
+    ) -> tuple[Profile, str | None]:
         """Change settings (None goes back to the default), the key's source, or the key.
 
-        A `key` comes with the `key_source` that is to keep it. Returns the profile as it is now;
-        ask `stale_key` about it. Raises `UsageError` for an address that may not be used.
+        A `key` comes with the `key_source` that is to keep it. Returns the profile as it is now
+        (ask `stale_key` about it), and a line for the user if its old key may still be where it
+        was. Raises `UsageError` for an address that may not be used.
         """
         assert (key_source is not None and key_source.is_store) == (key is not None)
         with self._lock():
@@ -172,17 +179,16 @@ class ProfileStore:
             check_address(new)
             kind, where = new.key_source.kind, origin(new.base_url)
             leaves_store = old.key_source.is_store and kind is not old.key_source.kind
-            if leaves_store:
-                self._keys.find(old.key_source.kind, name)  # damaged, it is found out now
+            if leaves_store and old.key_source.kind is KeyKind.STORED:
+                self._keys.find(KeyKind.STORED, name)  # damaged, it is found out now
             moved = not same_origin(old.base_url, new.base_url)
             if key is not None and not moved:
                 self._keys.keep(kind, name, key, where)
             self._file.change(old, new)
             if key is not None and moved:
                 self._keys.keep(kind, name, key, where)
-            if leaves_store:
-                self._keys.forget(old.key_source.kind, name)
-        return new
+            _, left = self._keys.let_go(old.key_source.kind, name) if leaves_store else (0, None)
+        return new, left
 
     def stale_key(self, profile: Profile) -> str | None:
         """A line for the user if the stored key is for another place than the profile, or None."""
@@ -216,8 +222,8 @@ class ProfileStore:
     def remove(self, name: str) -> Removal:
         """Remove a profile and the key that was stored for it.
 
-        Also removes a key that a cut-off change left without a profile. If the key's store is
-        damaged or does not answer, nothing is changed.
+        Also removes a stored key that a cut-off change left without a profile that uses it. If
+        `credentials.toml` is damaged, nothing is changed.
         """
         _refuse_sandbox(name, "removed")
         with self._lock():
@@ -225,17 +231,20 @@ class ProfileStore:
                 return Removal((f"a key that was stored for {name}",), ())
             profile = self.get(name)
             source = profile.key_source
-            self._keys.find(source.kind, name)  # damaged or locked, it is found out now
+            self._keys.find(KeyKind.STORED, name)  # damaged, it is found out now
             was_default = self._file.remove(name)
-            had_key = self._keys.forget(source.kind, name)
+            had_key, warning = self._keys.let_go(source.kind, name)
+            had_other = self._keys.forget(KeyKind.STORED, name)  # left by a cut-off change
         removed = [f"profile {name} ({host(profile.base_url)})"]
         left = [path for path in (profile.ca_bundle, profile.client_cert) if path]
         if had_key:
             removed.append(f"its key ({source.words})")
-        elif not source.is_store:
+        if had_other:
+            removed.append(f"a key that was stored for {name}")
+        if not source.is_store:
             left.append(f"its key, which is not kept here ({source.words})")
         left.append("the history of what was sent with it")
-        return Removal(tuple(removed), tuple(left), was_default)
+        return Removal(tuple(removed), tuple(left), was_default, warning)
 
     def _lock(self) -> FileLock:
         from cmdstat.locks import FileLock

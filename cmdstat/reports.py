@@ -12,8 +12,11 @@ from cmdstat.models import UpdateRecord
 from cmdstat.output import RECORD, Format, Results
 
 
-def check_report(name: str | None) -> None:
-    """Whether a report can be written there, before anything is sent. Raises `UsageError`."""
+def check_report(name: str | None, journal: Path, source: str | None = None) -> None:
+    """Whether a report can be written there, before anything is sent. Raises `UsageError`.
+
+    It must replace neither the journal nor the input (`source`, "-" for standard input).
+    """
     if name is None:
         return
     _format_of(name)
@@ -22,27 +25,46 @@ def check_report(name: str | None) -> None:
         raise UsageError(
             f"the report {name} cannot be written there", "name a file in a folder of yours"
         )
+    for what, other in (("the journal", journal), ("the input", 0 if source == "-" else source)):
+        if other is not None and _is_same_file(Path(name), other):
+            raise UsageError(
+                f"the report {name} is the same file as {what}", "give it a name of its own"
+            )
 
 
 def write_report(name: str, records: Iterable[UpdateRecord]) -> None:
     """Write the records, then put the file in its place. Raises `ConfigurationError`."""
+    from tempfile import mkstemp
+
     path = Path(name).absolute()
-    unfinished = path.with_name(f".{path.name}-{os.getpid()}")
+    unfinished: Path | None = None
     try:
+        descriptor, made = mkstemp(prefix=".cmdstat-", dir=path.parent)
+        unfinished = Path(made)
         with (
-            unfinished.open("w", encoding="utf-8", newline="") as file,
+            open(descriptor, "w", encoding="utf-8", newline="") as file,
             Results(file, _format_of(name), RECORD).stream() as write,
         ):
             for record in records:
                 write(record.to_dict())
         unfinished.replace(path)
     except OSError as failure:
-        with suppress(OSError):
-            unfinished.unlink()
+        if unfinished is not None:
+            with suppress(OSError):
+                unfinished.unlink()
         raise ConfigurationError(
             f"the report {name} cannot be written: {failure.strerror or failure}",
             "the journal has every row: cmdstat history --run RUN",
         ) from failure
+
+
+def _is_same_file(path: Path, other: Path | str | int) -> bool:
+    """Whether two names, or a name and an open file's number, are one file, or would become it."""
+    if not isinstance(other, int) and path.resolve() == Path(other).resolve():
+        return True
+    with suppress(OSError):
+        return os.path.samestat(path.stat(), os.stat(other))  # noqa: PTH116  (may be a descriptor)
+    return False
 
 
 def _format_of(name: str) -> Format:

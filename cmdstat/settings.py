@@ -7,6 +7,7 @@ variables all read this table, so a setting is spelt, checked and explained in o
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ LONGEST_TIMEOUT = 86400.0
 MOST_RETRIES = 100
 _YES = ("true", "yes", "on", "1")
 _NO = ("false", "no", "off", "0")
+_NO_SETTING = "there is no such setting"
+_LIKE_A_NAME = re.compile(r"[a-z_]{1,20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +133,9 @@ FILE_SETTINGS: tuple[str, ...] = ("ca_bundle", "client_cert")
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     """`KEY=VALUE` texts as setting values; None for `KEY=`, which goes back to the default.
 
-    Raises `UsageError` for an unknown setting (with the nearest known one), for one that is named
-    twice, for a bad value, and for taking away the base URL, without which a profile is none.
+    Raises `UsageError` for an unknown setting (with the nearest known one; it is repeated only if
+    it cannot be a key that ends in =), for one that is named twice, for a bad value, and for taking
+    away the base URL, without which a profile is none.
     """
     changes: dict[str, Any] = {}
     for assignment in assignments:
@@ -140,7 +144,8 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         if not equals:
             raise UsageError("a setting is written KEY=VALUE", f"known are: {', '.join(BY_NAME)}")
         if name not in BY_NAME:
-            raise UsageError(f'there is no setting "{name}"', nearest(name, BY_NAME))
+            what = f'there is no setting "{name}"' if _LIKE_A_NAME.fullmatch(name) else _NO_SETTING
+            raise UsageError(what, nearest(name, BY_NAME))
         if name in changes:
             raise UsageError(f"{name} is set twice", "give each setting once")
         if not text and name == "base_url":

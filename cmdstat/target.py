@@ -15,12 +15,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cmdstat.base_urls import check_transport, host, normalise, same_origin
+from cmdstat.base_urls import check_transport, host, normalise_url, same_origin
 from cmdstat.errors import ConfigurationError, UsageError
 from cmdstat.key_sources import (
     KEY_FILE_VARIABLE,
     KEY_VARIABLE,
     KeyDescription,
+    check_environment_key,
     describe,
     described,
     environment_key,
@@ -88,6 +89,8 @@ def resolve(
     """
     env = {name: value for name, value in env.items() if value}
     choice = choose(profile_flag, env, store)
+    if not choice.ignores_pair:
+        check_environment_key(env)
     base_url = _base_url(choice, env)
     flags = {"timeout": timeout_flag, "retries": retries_flag}
     values = {
@@ -123,7 +126,7 @@ def _base_url(choice: Choice, env: Mapping[str, str]) -> Setting:
     if text is None:
         return decide("base_url", own)
     try:
-        variable = [(named(BASE_URL_VARIABLE, normalise, text), BASE_URL_VARIABLE)]
+        variable = [(named(BASE_URL_VARIABLE, normalise_url, text), BASE_URL_VARIABLE)]
     except UsageError:
         if not choice.ignores_pair:
             raise

@@ -11,9 +11,16 @@ from cmdstat import options
 from cmdstat.batch.rows import Defaults, InputFormat
 from cmdstat.batching import BatchOptions, discard, resume, send_file
 from cmdstat.context import open_context
-from cmdstat.errors import UsageError
+from cmdstat.errors import READING_EXITS, ExitCode, UsageError
 from cmdstat.models import check_reason
 from cmdstat.states import parse_settable_state, parse_state
+
+EXAMPLES = (
+    "cmdstat batch updates.csv --dry-run",
+    "cmdstat batch updates.csv --yes --report done.jsonl",
+    'cmdstat batch ids.txt --state cancelled --reason "store closed" --yes',
+)
+EXIT_CODES = (*READING_EXITS, ExitCode.INCOMPLETE, ExitCode.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)

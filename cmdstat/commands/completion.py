@@ -8,7 +8,13 @@ from typing import Annotated
 import typer
 
 from cmdstat.context import open_context
+from cmdstat.errors import ExitCode
 
+EXAMPLES = (
+    "cmdstat completion bash",
+    "cmdstat completion zsh",
+)
+EXIT_CODES = (ExitCode.DONE, ExitCode.USAGE)
 EPILOG = """\b
 To install it (the folders must exist; in zsh, name yours in fpath before compinit runs):
   cmdstat completion bash > ~/.local/share/bash-completion/completions/cmdstat

@@ -8,6 +8,7 @@ import typer
 
 from cmdstat import options
 from cmdstat.context import Context, open_context
+from cmdstat.errors import READING_EXITS
 from cmdstat.models import Content, check_id
 from cmdstat.output import CONTENT
 from cmdstat.reading import content_of, read
@@ -15,6 +16,12 @@ from cmdstat.stopping import PromptInterruption
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+EXAMPLES = (
+    "cmdstat get 5d1f0c2b-8e77-4a35-b0c9-6f2d3e4a5b6c",
+    "cmdstat get 5d1f0c2b-8e77-4a35-b0c9-6f2d3e4a5b6c -o json",
+)
+EXIT_CODES = READING_EXITS
 
 
 def command(

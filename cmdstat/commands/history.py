@@ -9,7 +9,7 @@ import typer
 
 from cmdstat import options
 from cmdstat.context import Context, open_context
-from cmdstat.errors import UsageError
+from cmdstat.errors import LOCAL_EXITS, UsageError
 from cmdstat.instants import parse_duration, timestamp
 from cmdstat.models import Outcome
 from cmdstat.output import RECORD, Format, flat
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
     from cmdstat.journal.history import History, Wanted
 
+EXAMPLES = (
+    "cmdstat history --since 2h",
+    "cmdstat history --outcome unknown -o jsonl",
+    "cmdstat history --runs",
+)
+EXIT_CODES = LOCAL_EXITS
 DEFAULT_LIMIT = 50
 _RUN_FIELDS = (
     "run", "state", "started", "ended", "profile", "base_url", "by", "source", "rows",

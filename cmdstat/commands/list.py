@@ -14,7 +14,7 @@ import typer
 from cmdstat import options
 from cmdstat.answers import Answer
 from cmdstat.context import Context, open_context
-from cmdstat.errors import UsageError
+from cmdstat.errors import READING_EXITS, UsageError
 from cmdstat.foreign import to_json
 from cmdstat.models import Content, check_id
 from cmdstat.output import CONTENT, Format, flat
@@ -28,6 +28,12 @@ from cmdstat.talk import Hiding
 if TYPE_CHECKING:
     from rich.console import Console
 
+EXAMPLES = (
+    "cmdstat list --state timeout --limit 5",
+    "cmdstat list --all -o csv",
+    "cmdstat list --summary",
+)
+EXIT_CODES = READING_EXITS
 DEFAULT_LIMIT = 20
 ROWS_OF_A_TABLE = 100
 """A long listing is shown in tables of so many rows, each when it is there."""

@@ -10,7 +10,7 @@ import typer
 from cmdstat import options
 from cmdstat.attempts import Clock
 from cmdstat.context import Context, open_context
-from cmdstat.errors import Interrupted, UsageError
+from cmdstat.errors import READING_EXITS, ExitCode, Interrupted, UsageError
 from cmdstat.foreign import quoted
 from cmdstat.interrupts import Interruption
 from cmdstat.models import GIVE_ONE, Outcome, StatusUpdate, UpdateRecord, check_id, check_reason
@@ -20,6 +20,12 @@ from cmdstat.states import find_state, parse_settable_state, parse_state
 if TYPE_CHECKING:
     from rich.console import Console
 
+EXAMPLES = (
+    'cmdstat set 5d1f0c2b-8e77-4a35-b0c9-6f2d3e4a5b6c success --reason "by phone"',
+    'cmdstat set 5d1f0c2b-8e77-4a35-b0c9-6f2d3e4a5b6c "Command Failure" --if-state in-progress',
+    'cat ids.txt | cmdstat set - cancelled --reason "store closed"',
+)
+EXIT_CODES = (*READING_EXITS, ExitCode.CONDITION_NOT_MET, ExitCode.UNKNOWN)
 STANDARD_INPUT = "-"
 LARGEST_REASON_FILE = 16 * 1024 * 1024
 

@@ -8,11 +8,18 @@ import typer
 
 from cmdstat import options
 from cmdstat.context import open_context
+from cmdstat.errors import ExitCode
 from cmdstat.output import flat
 from cmdstat.states import STATES
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+EXAMPLES = (
+    "cmdstat states",
+    "cmdstat states -o json",
+)
+EXIT_CODES = (ExitCode.DONE, ExitCode.USAGE)
 
 
 def command(

@@ -11,12 +11,18 @@ from cmdstat.answers import Answer
 from cmdstat.attempts import Clock
 from cmdstat.commands.get import show
 from cmdstat.context import Context, open_context
+from cmdstat.errors import READING_EXITS, ExitCode
 from cmdstat.instants import describe_duration, parse_duration
 from cmdstat.models import check_id
 from cmdstat.states import parse_state
 from cmdstat.stopping import PromptInterruption
 from cmdstat.waiting import Goal, Wait
 
+EXAMPLES = (
+    "cmdstat wait 8a6b4c2d-1e0f-4d3c-9b8a-7f6e5d4c3b2a --for success --for-at-most 10s",
+    "cmdstat wait 8a6b4c2d-1e0f-4d3c-9b8a-7f6e5d4c3b2a -o json",
+)
+EXIT_CODES = (*READING_EXITS, ExitCode.CONDITION_NOT_MET)
 SHORTEST_INTERVAL = 0.1
 
 

@@ -12,9 +12,15 @@ from cmdstat.commands.profile import keys
 from cmdstat.commands.profile.items import profile_item, show_item
 from cmdstat.commands.profile.keys import KeyOptions, ask_for_key
 from cmdstat.context import Context, open_context
-from cmdstat.errors import UsageError
+from cmdstat.errors import LOCAL_EXITS, UsageError
 from cmdstat.profiles import Profile, check_address
 from cmdstat.settings import BY_NAME, named
+
+EXAMPLES = (
+    "cmdstat profile add prod --tenant acme --api-key-stdin < key.txt",
+    "cmdstat profile add prod --tenant acme --api-key-command 'pass show esper'",
+)
+EXIT_CODES = LOCAL_EXITS
 
 
 def command(
@@ -87,7 +93,7 @@ def command(
         name,
         parse_base_url(tenant, base_url),
         allow_http=True if allow_http else None,
-        key_source=key_options.source(),
+        key_source=key_options.source(context.env),
         **{
             setting: named(f"--{setting.replace('_', '-')}", BY_NAME[setting].parse, text)
             for setting, text in settings.items()

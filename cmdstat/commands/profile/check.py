@@ -10,12 +10,19 @@ from cmdstat import options
 from cmdstat.attempts import Step
 from cmdstat.commands.profile.choice import Name, chosen
 from cmdstat.context import Context, open_context
+from cmdstat.errors import READING_EXITS
 from cmdstat.output import flat
 from cmdstat.profile_check import QUERY, Finding, Place, check
 from cmdstat.profile_warnings import proxy_in_force
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+EXAMPLES = (
+    "cmdstat profile check sandbox",
+    "cmdstat profile check sandbox -o json",
+)
+EXIT_CODES = READING_EXITS
 
 
 def command(

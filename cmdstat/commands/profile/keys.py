@@ -6,6 +6,8 @@ everybody on the machine and kept in the shell's history.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -49,6 +51,9 @@ InKeyring = Annotated[
 ]
 
 
+_USUAL_VARIABLE = re.compile(r"[A-Z0-9_]+")
+
+
 @dataclass(frozen=True, slots=True)
 class KeyOptions:
     """The key options as given. `keyring` is None where neither form was."""
@@ -63,11 +68,11 @@ class KeyOptions:
         """Whether anything was said about the key."""
         return self != KeyOptions(stdin=False, command=None, variable=None, keyring=None)
 
-    def source(self, current: KeySource | None = None) -> KeySource:
+    def source(self, env: Mapping[str, str], current: KeySource | None = None) -> KeySource:
         """The source that these options name; a stored key stays where it is kept now.
 
         Raises `UsageError` for two that exclude each other, and for a command or a variable that
-        cannot be one.
+        cannot be one, or that looks like a key.
         """
         given = [
             name
@@ -88,12 +93,23 @@ class KeyOptions:
             split_command(self.command)
             return KeySource(KeyKind.COMMAND, self.command)
         if self.variable is not None:
-            from cmdstat.profile_tables import check_variable
-
-            return KeySource(KeyKind.VARIABLE, check_variable(self.variable))
+            return KeySource(KeyKind.VARIABLE, _variable(self.variable, env))
         if self.keyring is not None:
             return KeySource(KeyKind.KEYRING if self.keyring else KeyKind.STORED)
         return current if current is not None and current.is_store else KeySource()
+
+
+def _variable(name: str, env: Mapping[str, str]) -> str:
+    """A variable's name, unchanged. It is kept and shown, so it must be told from a key."""
+    from cmdstat.profile_tables import check_variable
+
+    check_variable(name)
+    if name not in env and not _USUAL_VARIABLE.fullmatch(name):
+        raise UsageError(
+            "no environment variable of that name is set, and it may be a key",
+            "give the variable's name, not the key: --api-key-env ESPER_API_KEY",
+        )
+    return name
 
 
 def ask_for_key(context: Context, source: KeySource, options: KeyOptions, host: str) -> ApiKey:

@@ -9,11 +9,17 @@ import typer
 from cmdstat import options
 from cmdstat.commands.profile.items import SHAPE, damaged_item, profile_item, sandbox_item
 from cmdstat.context import Context, open_context
-from cmdstat.errors import ConfigurationError
+from cmdstat.errors import LOCAL_EXITS, ConfigurationError
 from cmdstat.profiles import SANDBOX
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+EXAMPLES = (
+    "cmdstat profile list",
+    "cmdstat profile list -o json",
+)
+EXIT_CODES = LOCAL_EXITS
 
 
 def command(

@@ -9,10 +9,14 @@ import typer
 from cmdstat import options
 from cmdstat.base_urls import host
 from cmdstat.context import Context, open_context
+from cmdstat.errors import LOCAL_EXITS
 from cmdstat.output import flat
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+EXAMPLES = ("cmdstat profile remove prod --yes",)
+EXIT_CODES = LOCAL_EXITS
 
 
 def command(
@@ -52,5 +56,7 @@ def run(context: Context, name: str) -> None:
 
     with context.showing_what_was_done():
         context.show_one(item, flat(*item), table)
+    if removal.warning is not None:
+        context.warn(removal.warning)
     if removal.was_default and context.profiles.names():
         context.tell("it was the default; choose another: cmdstat profile use NAME")

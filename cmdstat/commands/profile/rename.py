@@ -9,6 +9,10 @@ import typer
 from cmdstat import options
 from cmdstat.commands.profile.items import profile_item, show_item
 from cmdstat.context import open_context
+from cmdstat.errors import LOCAL_EXITS
+
+EXAMPLES = ("cmdstat profile rename prod production",)
+EXIT_CODES = LOCAL_EXITS
 
 
 def command(

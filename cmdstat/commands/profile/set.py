@@ -14,11 +14,16 @@ from cmdstat.commands.profile import keys
 from cmdstat.commands.profile.items import profile_item, show_item
 from cmdstat.commands.profile.keys import KeyOptions, ask_for_key
 from cmdstat.context import Context, open_context
-from cmdstat.errors import UsageError
+from cmdstat.errors import LOCAL_EXITS, UsageError
 from cmdstat.key_sources import how_to_store
 from cmdstat.profiles import SANDBOX, check_address
 from cmdstat.settings import SETTINGS, parse_assignments
 
+EXAMPLES = (
+    "cmdstat profile set prod timeout=60 retries=5",
+    "cmdstat profile set prod --api-key-stdin < key.txt",
+)
+EXIT_CODES = LOCAL_EXITS
 EPILOG = "\b\nSettings:\n" + "\n".join(f"  {rule.name:<11}  {rule.meaning}" for rule in SETTINGS)
 
 _OPTIONS_FOR = {
@@ -71,15 +76,17 @@ def run(context: Context, name: str, given: Sequence[str], key_options: KeyOptio
     check_address(new)
     source, key = None, None
     if key_options.is_given:
-        source = key_options.source(old.key_source)
+        source = key_options.source(context.env, old.key_source)
         if source.is_store:
             key = ask_for_key(context, source, key_options, host(new.base_url))
-    changed = store.update(name, changes, key_source=source, key=key)
+    changed, left = store.update(name, changes, key_source=source, key=key)
     item = profile_item(context, changed)
     stale = store.stale_key(changed)
     if stale is not None:
         item["problem"] = stale
     show_item(context, item, "changed")
+    if left is not None:
+        context.warn(left)
 
 
 def _point_out_options(name: str, given: Sequence[str]) -> None:

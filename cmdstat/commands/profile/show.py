@@ -9,6 +9,7 @@ import typer
 from cmdstat import options
 from cmdstat.commands.profile.choice import Name, chosen
 from cmdstat.context import Context, open_context
+from cmdstat.errors import LOCAL_EXITS
 from cmdstat.output import Format, flat
 from cmdstat.profile_choice import Setting
 from cmdstat.profile_warnings import warnings_about
@@ -16,6 +17,11 @@ from cmdstat.profile_warnings import warnings_about
 if TYPE_CHECKING:
     from rich.console import Console
 
+EXAMPLES = (
+    "cmdstat profile show",
+    "cmdstat profile show prod -o json",
+)
+EXIT_CODES = LOCAL_EXITS
 _ROW = flat("name", "value", "source", "overrides")
 
 

@@ -9,7 +9,11 @@ import typer
 from cmdstat import options
 from cmdstat.commands.profile.items import profile_item, sandbox_item, show_item
 from cmdstat.context import open_context
+from cmdstat.errors import LOCAL_EXITS
 from cmdstat.profiles import SANDBOX
+
+EXAMPLES = ("cmdstat profile use prod",)
+EXIT_CODES = LOCAL_EXITS
 
 
 def command(

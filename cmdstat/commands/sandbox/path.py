@@ -5,6 +5,10 @@ from __future__ import annotations
 import typer
 
 from cmdstat.context import open_context
+from cmdstat.errors import ExitCode
+
+EXAMPLES = ("cmdstat sandbox path",)
+EXIT_CODES = (ExitCode.DONE, ExitCode.USAGE)
 
 
 def command(ctx: typer.Context) -> None:

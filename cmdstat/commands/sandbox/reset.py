@@ -8,6 +8,13 @@ import typer
 
 from cmdstat import options
 from cmdstat.context import open_context
+from cmdstat.errors import LOCAL_EXITS
+
+EXAMPLES = (
+    "cmdstat sandbox reset",
+    "cmdstat sandbox reset --commands 2000",
+)
+EXIT_CODES = LOCAL_EXITS
 
 
 def command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from types import FrameType
 from typing import Annotated
@@ -10,8 +11,14 @@ import typer
 
 from cmdstat import options
 from cmdstat.context import Context, open_context
-from cmdstat.errors import Interrupted
+from cmdstat.errors import LOCAL_EXITS, ExitCode, Interrupted
 from cmdstat.sandbox import DEFAULT_KEY
+
+EXAMPLES = (
+    "cmdstat sandbox serve --port 8765",
+    "cmdstat sandbox serve --fail-rate 0.2 --latency 50",
+)
+EXIT_CODES = (*LOCAL_EXITS, ExitCode.TERMINATED)
 
 
 def command(
@@ -92,8 +99,8 @@ def _announce(context: Context, base_url: str, api_key: str, count: int) -> None
         f"  base URL  {base_url}\n"
         f"  API key   {api_key}\n"
         "paste into another terminal:\n"
-        f"  export CMDSTAT_BASE_URL={base_url}\n"
-        f"  export CMDSTAT_API_KEY={api_key}\n"
+        f"  export CMDSTAT_BASE_URL={shlex.quote(base_url)}\n"
+        f"  export CMDSTAT_API_KEY={shlex.quote(api_key)}\n"
         "stop it with Ctrl-C\n"
     )
     context.stdout.flush()
