@@ -150,11 +150,11 @@ class ProfileStore:
         with self._lock():
             self.check_free(profile.name)
             is_first = not self.names() and self.default_name() is None
+            if profile.key_source.kind is not KeyKind.STORED:
+                self._keys.forget(KeyKind.STORED, profile.name)  # left by a change that was cut off
             if key is not None:
                 where = origin(profile.base_url)
                 self._keys.keep(profile.key_source.kind, profile.name, key, where)
-            if profile.key_source.kind is not KeyKind.STORED:
-                self._keys.forget(KeyKind.STORED, profile.name)  # left by a change that was cut off
             self._file.add(profile, as_default=is_first)
         return is_first
 
@@ -187,8 +187,9 @@ class ProfileStore:
             self._file.change(old, new)
             if key is not None and moved:
                 self._keys.keep(kind, name, key, where)
-            _, left = self._keys.let_go(old.key_source.kind, name) if leaves_store else (0, None)
-        return new, left
+            if leaves_store:
+                return new, self._keys.let_go(old.key_source.kind, name)[1]
+        return new, None
 
     def stale_key(self, profile: Profile) -> str | None:
         """A line for the user if the stored key is for another place than the profile, or None."""

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import stat
 import sys
 import threading
 from collections import Counter
@@ -20,6 +21,7 @@ from logging_server import Fault, LoggingServer, Seen, always
 
 from cmdstat import batch_screen
 from cmdstat.batch.tally import Tally
+from cmdstat.reports import write_report
 
 
 @pytest.fixture
@@ -340,6 +342,17 @@ def test_report_has_every_row_and_its_failures_go_again(home, server, form):
     assert home.run("batch", again.name).exit == 0
     again_sent = sorted((seen.reason, seen.body["state"]) for seen in server.log[5:])
     assert again_sent == [("row-3", "Command Success"), ("row-5", "Command Success")]
+
+
+def test_report_is_written_where_nobody_waits_for_it(tmp_path):
+    """A report follows no link that was planted beside it, and is its owner's alone."""
+    trap = tmp_path / "trap"
+    trap.write_text("untouched")
+    (tmp_path / f".r.csv-{os.getpid()}").symlink_to(trap)
+    write_report(str(tmp_path / "r.csv"), [])
+    assert trap.read_text() == "untouched"
+    assert stat.S_IMODE((tmp_path / "r.csv").stat().st_mode) == 0o600
+    assert sorted(each.name for each in tmp_path.iterdir())[1:] == ["r.csv", "trap"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

@@ -14,6 +14,9 @@ import pytest
 from harness import Home, Result
 from logging_server import LoggingServer
 
+WITH_INPUT = ("sh", "-c", 'exec "$@" < a.csv', "sh")
+"""The command with the file as its standard input."""
+
 BOM = b"\xef\xbb\xbf"
 
 
@@ -203,6 +206,42 @@ def test_report_is_checked_before_anything_is_sent(refused, tmp_path):
     rows = "id,state\na,success\n"
     assert "report" in refused("a.csv", rows, "--report", str(tmp_path / "no" / "r.csv")).stderr
     assert ".csv or .jsonl" in refused("a.csv", rows, "--report", "r.xml").stderr
+
+
+@pytest.mark.parametrize("form", ["same name", "hard link", "symbolic link", "standard input"])
+def test_report_never_replaces_the_input(home, server, form):
+    """A report that is the input by another name is refused, and the input stays as it is."""
+    rows, file = "id,state\na,success\n", home.path / "a.csv"
+    file.write_text(rows)
+    report = "a.csv" if form in ("same name", "standard input") else "b.csv"
+    if form == "hard link":
+        os.link(file, home.path / report)
+    if form == "symbolic link":
+        (home.path / report).symlink_to("a.csv")
+    source, wrap = ("./a.csv", ()) if form != "standard input" else ("-", WITH_INPUT)
+    result = home.run(
+        "batch", source, "--format", "csv", "-y", "--report", report, wrap=wrap
+    )  # fmt: skip
+    assert result.exit == 2, result.describe()
+    assert "same file as the input" in result.stderr
+    assert file.read_text() == rows
+    check_nothing_left(home, server)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_report_never_replaces_the_journal(home, server, there):
+    """A report that is, or would become, the journal is refused."""
+    journal = home.path / "j.csv"
+    (home.path / "a.csv").write_text("id,state\na,success\n")
+    env = {"CMDSTAT_JOURNAL": str(journal)}
+    if there:
+        assert home.run("history", env=env).exit == 0
+        journal.touch(mode=0o600)
+    result = home.run("batch", "a.csv", "-y", "--report", "./j.csv", env=env)
+    assert result.exit == 2, result.describe()
+    assert "same file as the journal" in result.stderr
+    assert server.log == []
+    assert home.run("batch", "--resume", "--report", "./j.csv", env=env).exit == 2
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,49 @@ def test_secret_of_another_user_is_refused(tmp_path):
         ConfigFile(path, secret=True).read()
 
 
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="needs to give a file away")
+def test_config_of_another_user_is_refused(tmp_path):
+    """A configuration file of somebody else is refused, with the command that mends it."""
+    path = tmp_path / "with space.toml"
+    path.write_text("a = 1\n")
+    os.chown(path, 12345, 12345)
+    with pytest.raises(ConfigurationError, match="belongs to another user") as caught:
+        ConfigFile(path).read()
+    subprocess.run(caught.value.hint.partition(": ")[2], shell=True, check=True)
+    assert ConfigFile(path).read() == {"a": 1}
+
+
+@pytest.mark.parametrize("secret", [False, True])
+@pytest.mark.parametrize("which", ["file", "folder"])
+def test_what_everybody_can_write_is_refused(tmp_path, which, secret):
+    """A file or folder that everybody can write is refused for reading and writing, and mended."""
+    folder = tmp_path / "with space"
+    folder.mkdir(mode=0o700)
+    path = folder / "x.toml"
+    path.write_text("a = 1\n")
+    path.chmod(0o600)
+    opened = path if which == "file" else folder
+    opened.chmod(0o777)
+    file = ConfigFile(path, secret=secret)
+    for use in (file.read, lambda: file.edit(lambda text: text + "b = 1\n")):
+        with pytest.raises(ConfigurationError) as caught:
+            use()
+        assert str(opened) in caught.value.message
+    assert path.read_text() == "a = 1\n"
+    subprocess.run(caught.value.hint.partition("with: ")[2], shell=True, check=True)
+    assert file.read() == {"a": 1}
+
+
+def test_what_a_group_can_write_is_allowed(tmp_path):
+    """A group may write the file (often it has one member), and all the folder if it is sticky."""
+    path = tmp_path / "x.toml"
+    path.write_text("a = 1\n")
+    path.chmod(0o664)
+    for mode in (0o775, 0o1777):
+        tmp_path.chmod(mode)
+        assert ConfigFile(path).read() == {"a": 1}
+
+
 _WRITER = """
 import os, sys
 from pathlib import Path

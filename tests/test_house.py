@@ -22,6 +22,7 @@ FRONT = {
     "__main__",
     "options",
     "talk",
+    "help",
     "batching",
     "batch_screen",
     "defects",
@@ -34,7 +35,7 @@ FOREIGN = {
     "requests": {"client", "connections", "failures"},
     "urllib3": {"client", "connections", "failures"},
     "rich": {"render", "commands", "context", "batching", "batch_screen"},
-    "typer": {"cli", "commands", "context", "options", "completion"},
+    "typer": {"cli", "help", "commands", "context", "options", "completion"},
     "tomlkit": {"config_files", "config_edits", "profile_tables"},
     "keyring": {"system_keyring", "keyring_child"},
 }

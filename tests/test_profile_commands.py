@@ -86,6 +86,7 @@ def test_add_keeps_settings(home, tmp_path):
         (["new", "--tenant", "acme", "--ca-bundle", "/nowhere.pem"], "--ca-bundle"),
         (["new", "--tenant", "acme", "--api-key-command", "pass 'show"], "quote"),
         (["new", "--tenant", "acme", "--api-key-env", "not-a-name"], "environment variable"),
+        (["new", "--tenant", "acme", "--api-key-env", "secret0fLetters"], "may be a key"),
         (["new", "--tenant", "acme", "--api-key-command", "x", "--api-key-env", "Y"], "exclude"),
         (["new", "--tenant", "acme", "--api-key-env", "Y", "--keyring"], "exclude"),
     ],
@@ -155,6 +156,8 @@ def test_set_changes_settings(prod):
         (["base_url=http://acme.example"], "not encrypted"),
         ([f"api_key={OTHER_KEY}"], "--api-key-stdin"),
         ([OTHER_KEY], "KEY=VALUE"),
+        ([OTHER_KEY + "=="], "no such setting"),
+        (["--api-key-env", OTHER_KEY.replace("-", "")], "may be a key"),
         ([f"keyring={OTHER_KEY}"], "--keyring"),
     ],
 )
@@ -165,6 +168,7 @@ def test_set_refuses(prod, args, told):
     assert result.exit == 2, result.describe()
     assert told in result.stderr
     assert OTHER_KEY not in result.stderr
+    assert OTHER_KEY.replace("-", "") not in result.stderr
     assert prod.files() == before
 
 
@@ -399,6 +403,19 @@ def test_show_warns_of_a_proxy(prod):
     assert prod.read("profile", "show", "sandbox", env=env)["warnings"] == []
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://user:hidden@127.0.0.1:99999", "http://user:hidden@", "user:hidden@/", "hidden@"],
+)
+@pytest.mark.parametrize("command", [["show"], ["check", "--timeout", "5"]])
+def test_a_proxy_that_cannot_be_one_shows_no_password(prod, proxy, command):
+    """However badly a proxy is written, nothing before its @ is shown."""
+    env = {"HTTPS_PROXY": proxy, "CMDSTAT_BASE_URL": "https://acme-api.esper.cloud/api"}
+    result = prod.run("profile", *command, "-o", "json", env=env)
+    assert result.exit in (0, 3, 7), result.describe()
+    assert "hidden" not in result.stdout + result.stderr
+
+
 def test_show_warns_of_a_key_file_that_others_can_write(prod):
     """A key file that others can write lets them choose the key; one they can read is allowed."""
     file = prod.path / "run-key"  # where the harness looks for no keys
@@ -424,4 +441,4 @@ def test_show_warns_of_another_base_url(prod):
     env = elsewhere | {"CMDSTAT_API_KEY": OTHER_KEY}
     (warning,) = prod.read("profile", "show", "prod", env=env)["warnings"]
     assert "is not used" in warning
-    assert prod.read("profile", "show", env={"CMDSTAT_BASE_URL": "acme"})["warnings"] == []
+    assert prod.read("profile", "show", env={"CMDSTAT_BASE_URL": ACME + "/"})["warnings"] == []

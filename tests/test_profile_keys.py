@@ -323,6 +323,42 @@ def test_keyring_that_fails_later(with_keyring, listing):
     assert home.run("profile", "list").seconds < 3
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["remove", "prod"],
+        ["set", "prod", "--no-keyring", "--api-key-stdin"],
+        ["set", "prod", "--api-key-env", "X"],
+    ],
+)
+def test_keyring_that_is_dead_traps_no_profile(with_keyring, listing, args):
+    """A profile can be removed, or moved out of a dead keyring, and what may be left is told."""
+    home = with_keyring()
+    home.add("prod", listing.base_url, "--keyring")
+    with_keyring("bad_keyrings.Failing")
+    result = home.run("profile", *args, input=OTHER_KEY)
+    assert result.exit == 0, result.describe()
+    (warning,) = [line for line in result.stderr.splitlines() if "the vault is locked" in line]
+    assert warning.startswith("warning: ")
+    assert "entry prod" in warning
+    assert "keyring" not in home.config_file.read_text()
+    if "--no-keyring" in args:
+        assert home.run("profile", "check").exit == 0
+        assert keys_seen(listing) == [f"Bearer {OTHER_KEY}"]
+
+
+def test_keyring_that_hangs_holds_a_removal_up_once(with_keyring):
+    """A keyring that never answers is waited for once, and the profile goes."""
+    home = with_keyring()
+    home.add("prod", ACME, "--keyring")
+    with_keyring("bad_keyrings.Hanging")
+    result = home.run("profile", "remove", "prod", "-o", "json")
+    assert result.exit == 0, result.describe()
+    assert "did not answer within 3 seconds" in result.stderr
+    assert result.seconds < 6
+    assert [each["name"] for each in home.read("profile", "list")] == ["sandbox"]
+
+
 def test_keyring_entry_is_bound_to_its_host(with_keyring, listing, other_server):
     """A base URL edited by hand does not take a key out of the keyring to another place."""
     home = with_keyring()

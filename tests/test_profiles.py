@@ -218,6 +218,9 @@ def test_assignments(tmp_path, monkeypatch):
         ("base_url=ftp://x", "base_url"),
         ("ca_bundle=/nowhere/x.pem", "ca_bundle"),
         ("key=S3CRET", "no setting"),
+        ("S3CRET==", "no such setting"),
+        ("s3cretS3CRET=", "no such setting"),
+        ("abcdefghijklmnopqrstuS3CRET".lower() + "=", "no such setting"),
     ],
 )
 def test_bad_assignments(assignment, part):
@@ -226,7 +229,7 @@ def test_bad_assignments(assignment, part):
         parse_assignments([assignment])
     assert part in caught.value.message
     assert caught.value.hint
-    assert "S3CRET" not in caught.value.message
+    assert "s3cret" not in f"{caught.value.message} {caught.value.hint}".lower()
 
 
 def test_a_setting_twice():
@@ -258,13 +261,14 @@ def test_rotation(prod, paths):
 def test_key_moves_to_another_source(prod, paths):
     """A profile that takes its key from a variable keeps none in the file any more, and back."""
     source = KeySource(KeyKind.VARIABLE, "ESPER_KEY")
-    profile = prod.update("prod", {}, key_source=source)
+    profile, left = prod.update("prod", {}, key_source=source)
+    assert left is None
     assert prod.get("prod") == profile
     assert KEY.reveal() not in paths.credentials_file.read_text()
     assert prod.key(profile, {"ESPER_KEY": " v-key\n"}).reveal() == "v-key"
     with pytest.raises(ConfigurationError, match="ESPER_KEY, which is not set"):
         prod.key(profile, {"ESPER_KEY": ""})
-    profile = prod.update("prod", {}, key_source=KeySource(), key=KEY)
+    profile, _ = prod.update("prod", {}, key_source=KeySource(), key=KEY)
     assert prod.get("prod") == Profile("prod", ACME) == profile
     assert prod.key(profile, {}).reveal() == KEY.reveal()
 
@@ -289,7 +293,7 @@ def test_stored_key_stays_with_its_host(prod, paths):
 
 def test_same_host_other_path_keeps_the_key(prod):
     """A base URL with another path on the same host keeps its key."""
-    profile = prod.update("prod", {"base_url": "https://acme-api.esper.cloud/api/v2"})
+    profile, _ = prod.update("prod", {"base_url": "https://acme-api.esper.cloud/api/v2"})
     assert prod.key(profile, {}).reveal() == KEY.reveal()
 
 
@@ -407,6 +411,7 @@ def test_damaged_credentials_leave_config_alone(prod, paths):
     for call in (
         lambda: prod.key(profile, {}),
         lambda: prod.add(Profile("new", BETA), KEY),
+        lambda: prod.add(Profile("new", BETA, key_source=KeySource(KeyKind.VARIABLE, "X"))),
         lambda: prod.rename("prod", "other"),
         lambda: prod.remove("prod"),
         lambda: prod.update("prod", {}, key_source=KeySource(), key=KEY),
@@ -417,8 +422,7 @@ def test_damaged_credentials_leave_config_alone(prod, paths):
         assert "S3CRET" not in caught.value.message
     assert both(paths) == before
     prod.update("prod", {"timeout": 5.0})
-    prod.add(Profile("new", BETA, key_source=KeySource(KeyKind.VARIABLE, "X")))
-    assert prod.names() == ("prod", "new")
+    assert prod.get("prod").timeout == 5.0
     assert paths.credentials_file.read_text() == damaged
 
 
@@ -530,6 +534,24 @@ def test_a_key_without_a_profile_can_be_removed(prod, paths):
     """A key that a cut-off change left behind goes when the profile's name is removed again."""
     config(paths, "")
     assert prod.remove("prod").removed == ("a key that was stored for prod",)
+    assert KEY.reveal() not in paths.credentials_file.read_text()
+
+
+@pytest.mark.parametrize("source", [KeySource(KeyKind.VARIABLE, "X"), KeySource()])
+def test_a_key_without_a_profile_is_not_there_for_the_next(prod, paths, source):
+    """A new profile of the same name, wherever its key comes from, leaves no old key stored."""
+    config(paths, "")
+    prod.add(Profile("prod", ACME, key_source=source), ApiKey("new", "") if not source.argument
+             else None)  # fmt: skip
+    assert KEY.reveal() not in paths.credentials_file.read_text()
+
+
+def test_a_removal_takes_a_stored_key_that_its_profile_does_not_use(prod, paths):
+    """A key that a cut-off change left behind a profile with another source goes with it."""
+    text = paths.config_file.read_text()
+    config(paths, text + 'api_key_env = "X"\n')
+    removed = prod.remove("prod").removed
+    assert removed[1:] == ("a key that was stored for prod",)
     assert KEY.reveal() not in paths.credentials_file.read_text()
 
 

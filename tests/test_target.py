@@ -101,7 +101,7 @@ def test_pair_needs_no_file(paths, tmp_path, source):
     """The pair beats CMDSTAT_PROFILE, and no configuration is read, be it ever so damaged."""
     (tmp_path / "key").write_text("environment-key\n")
     value = {"CMDSTAT_API_KEY": "environment-key", "CMDSTAT_API_KEY_FILE": str(tmp_path / "key")}
-    env = {"CMDSTAT_BASE_URL": "beta", source: value[source], "CMDSTAT_PROFILE": "lab"}
+    env = {"CMDSTAT_BASE_URL": BETA + "/", source: value[source], "CMDSTAT_PROFILE": "lab"}
     target = resolve(
         profile_flag=None, timeout_flag=None, retries_flag=None, env=env, store=Untouchable(paths)
     )
@@ -140,6 +140,48 @@ def test_what_is_set_aside_need_not_be_good(find):
     with pytest.raises(UsageError, match="CMDSTAT_BASE_URL") as caught:
         find(**env)
     assert "S3CRET" not in caught.value.message
+
+
+@pytest.mark.parametrize("key", ["https://acme-api.esper.cloud/api", " HTTP://acme.example\n"])
+@pytest.mark.parametrize("profile", [None, "prod"])
+def test_swapped_pair(find, key, profile):
+    """An address in the key's variable is told before the key beside it is taken for a tenant."""
+    env = {"CMDSTAT_BASE_URL": "s3cret-of-letters", "CMDSTAT_API_KEY": key}
+    if profile is not None:
+        assert "s3cret" not in repr(find(profile, **env))  # both are set aside
+        return
+    with pytest.raises(ConfigurationError, match="holds an address") as caught:
+        find(**env)
+    assert "swapped" in caught.value.hint
+    assert "s3cret" not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("env", [{"CMDSTAT_API_KEY": "k"}, {}])
+@pytest.mark.parametrize("text", ["s3cret0fLetters", "s3cret.example", "s3cret="])
+def test_base_url_variable_takes_a_url_alone(find, env, text):
+    """A word in CMDSTAT_BASE_URL may be a key: it is no tenant's name, and is not repeated."""
+    with pytest.raises(UsageError, match="CMDSTAT_BASE_URL: it is not a URL") as caught:
+        find(CMDSTAT_BASE_URL=text, **env)
+    assert "tenant" not in caught.value.hint
+    assert "s3cret" not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("text", ["s3cretKey0fLetters", "s3cret/with+slashes/in==", "/s3cret",
+                                  "s3cret/" + "x" * 300, "https://s3cret.example/key"])  # fmt: skip
+def test_key_in_place_of_its_file(find, text):
+    """A key in CMDSTAT_API_KEY_FILE names no file, and is not repeated."""
+    target = find(CMDSTAT_BASE_URL=BETA, CMDSTAT_API_KEY_FILE=text)
+    with pytest.raises(ConfigurationError, match="CMDSTAT_API_KEY_FILE names does not") as caught:
+        target.key()
+    assert "s3cret" not in f"{caught.value.message} {caught.value.hint} {target.describe_key()}"
+
+
+def test_key_file_that_is_missing_from_its_folder(find, tmp_path):
+    """A file that is missing from a folder that is there is named: that is no key."""
+    missing = str(tmp_path / "kee")
+    with pytest.raises(ConfigurationError) as caught:
+        find(CMDSTAT_BASE_URL=BETA, CMDSTAT_API_KEY_FILE=missing).key()
+    assert missing in caught.value.message
 
 
 @pytest.mark.parametrize(

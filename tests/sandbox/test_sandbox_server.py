@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -106,6 +108,28 @@ def test_the_key_is_the_one_it_was_given(start: Callable[..., Sandbox]) -> None:
     sandbox = start(api_key="another!")
     assert asked(sandbox, "GET", FIRST)[0] == 401
     assert asked(sandbox, "GET", FIRST, headers={"Authorization": "bearer another!"})[0] == 200
+
+
+def test_the_lines_to_paste_are_safe_to_paste(tmp_path: Path) -> None:
+    """Whatever the key, a shell that is given the two export lines takes it as it is."""
+    key = "k;$(touch${IFS}owned)'\"`id`"
+    serving = subprocess.Popen(
+        [sys.executable, "-m", "cmdstat", "sandbox", "serve", "--api-key", key],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "XDG_DATA_HOME": str(tmp_path / "data")},
+        text=True,
+    )
+    with serving:
+        assert serving.stdout is not None
+        shown = [next(serving.stdout) for _ in range(6)]
+        serving.terminate()
+    script = "".join(shown[4:]) + 'printf %s "$CMDSTAT_API_KEY"'
+    pasted = subprocess.run(
+        ["sh", "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert (pasted.stdout, pasted.stderr) == (key, "")
+    assert not (tmp_path / "owned").exists()
 
 
 def test_a_client_that_goes_away_is_no_event(start: Callable[..., Sandbox], capfd: Any) -> None:
