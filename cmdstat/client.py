@@ -153,7 +153,7 @@ class Client:
                 request, verify, proxies=settings["proxies"], cert=settings["cert"]
             )
             adapter.cert_verify(pool, base_url, verify, settings["cert"])  # type: ignore[no-untyped-call]
-        except (OSError, ValueError, HTTPError, requests.RequestException) as failure:
+        except (*_NETWORK_FAILURES, TypeError) as failure:  # requests on a proxy without a host
             raise ConfigurationError(
                 f"the connection to {self._host} cannot be set up: {_without_password(failure)}",
                 "check ca_bundle, client_cert and the proxy: cmdstat profile show",

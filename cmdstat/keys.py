@@ -59,6 +59,8 @@ class ApiKey:
             problem = f"has more than {LONGEST_KEY} characters"
         elif key.lower().startswith(("bearer ", "authorization:")):
             problem = "is a whole header, not the key alone"
+        elif key.lower().startswith(("http://", "https://")):
+            problem = "is an address, not a key"
         elif re.search(r"\s", key):
             problem = "has white space inside it, or is more than one line"
         elif re.search(r"[^\x21-\x7e]", key):

@@ -14,6 +14,8 @@ from profile_home import OTHER_KEY, ProfileHome, ended, keys_seen, lists
 
 ACME = "https://acme-api.esper.cloud/api"
 MASKED = "…" + KEY[-4:]
+LETTERS = "x" + OTHER_KEY.replace("-", "")
+"""A key that could be the name of a variable."""
 
 
 @pytest.fixture
@@ -157,7 +159,7 @@ def test_set_changes_settings(prod):
         ([f"api_key={OTHER_KEY}"], "--api-key-stdin"),
         ([OTHER_KEY], "KEY=VALUE"),
         ([OTHER_KEY + "=="], "no such setting"),
-        (["--api-key-env", OTHER_KEY.replace("-", "")], "may be a key"),
+        (["--api-key-env", LETTERS], "may be a key"),
         ([f"keyring={OTHER_KEY}"], "--keyring"),
     ],
 )
@@ -168,7 +170,7 @@ def test_set_refuses(prod, args, told):
     assert result.exit == 2, result.describe()
     assert told in result.stderr
     assert OTHER_KEY not in result.stderr
-    assert OTHER_KEY.replace("-", "") not in result.stderr
+    assert LETTERS not in result.stderr
     assert prod.files() == before
 
 
@@ -404,15 +406,18 @@ def test_show_warns_of_a_proxy(prod):
 
 
 @pytest.mark.parametrize(
-    "proxy",
-    ["http://user:hidden@127.0.0.1:99999", "http://user:hidden@", "user:hidden@/", "hidden@"],
+    ("command", "code", "proxy"),
+    [
+        ("show", 0, "http://user:hidden@127.0.0.1:99999"),
+        ("show", 0, "http://user:hidden@"),
+        ("show", 0, "hidden@"),
+        ("check", 3, "http://user:hidden@127.0.0.1:99999"),
+    ],
 )
-@pytest.mark.parametrize("command", [["show"], ["check", "--timeout", "5"]])
-def test_a_proxy_that_cannot_be_one_shows_no_password(prod, proxy, command):
+def test_a_proxy_that_cannot_be_one_shows_no_password(prod, command, code, proxy):
     """However badly a proxy is written, nothing before its @ is shown."""
-    env = {"HTTPS_PROXY": proxy, "CMDSTAT_BASE_URL": "https://acme-api.esper.cloud/api"}
-    result = prod.run("profile", *command, "-o", "json", env=env)
-    assert result.exit in (0, 3, 7), result.describe()
+    result = prod.run("profile", command, "-o", "json", env={"HTTPS_PROXY": proxy})
+    assert result.exit == code, result.describe()
     assert "hidden" not in result.stdout + result.stderr
 
 
