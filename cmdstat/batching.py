@@ -5,11 +5,9 @@ The work behind `cmdstat batch` and `cmdstat set -`, between the pure engine and
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING
 
 from cmdstat.attempts import Clock
 from cmdstat.batch.engine import Engine, NotRecorded
@@ -18,13 +16,12 @@ from cmdstat.batch.rows import (
     NO_DEFAULTS,
     Defaults,
     InputFormat,
-    Problem,
-    Row,
     format_of,
     read_rows,
 )
 from cmdstat.batch.schedule import Schedule
 from cmdstat.batch.tally import Tally
+from cmdstat.batch_input import CheckedRows, opened, rehearse
 from cmdstat.batch_screen import BatchScreen
 from cmdstat.context import Context
 from cmdstat.errors import (
@@ -35,20 +32,15 @@ from cmdstat.errors import (
     UsageError,
 )
 from cmdstat.interrupts import Interruption, StopAtOnce
-from cmdstat.journal.runs import Run, RunQueue, Runs
-from cmdstat.output import flat
+from cmdstat.journal.queue import RunQueue
+from cmdstat.journal.runs import Run, Runs
 from cmdstat.reports import check_report, write_report
 
 if TYPE_CHECKING:
     from threading import Thread
 
-    from rich.console import Console
-
     from cmdstat.client import Client
 
-PROBLEMS_SHOWN = 20
-REQUESTS_SHOWN = 5
-REASON_ONLY = "the reason only"
 _LOOK_EVERY = 0.05
 
 
@@ -68,60 +60,17 @@ class BatchOptions:
     dry_run: bool = False
 
 
-class _Checked:
-    """The good rows of an input; the problems of the others are kept and counted."""
-
-    def __init__(self, rows: Iterator[Row | Problem], *, skip_invalid: bool) -> None:
-        self._rows = rows
-        self._skip_invalid = skip_invalid
-        self.problems: list[Problem] = []
-        self.bad = 0
-        self.good = 0
-        self._cut_short = False
-
-    def __iter__(self) -> Iterator[Row]:
-        for row in self._rows:
-            if isinstance(row, Problem):
-                self.bad += 1
-                self._cut_short = row.ends_input
-                if len(self.problems) < PROBLEMS_SHOWN:
-                    self.problems.append(row)
-            elif self._skip_invalid or not self.bad:
-                self.good += 1
-                yield row
-
-    def report(self, context: Context, name: str) -> None:
-        """Name the problems on stderr. Raises `UsageError` if nothing may be sent for them."""
-        for problem in self.problems:
-            context.complain(f"{name}:{problem.line}: {problem.text}")
-        if self.bad > len(self.problems):
-            context.complain(f"{name}: and {self.bad - len(self.problems)} more")
-        if self._cut_short:
-            raise UsageError(
-                f"{name} cannot be read to its end; nothing was sent",
-                "mend the input, then try again",
-            )
-        if self.bad and not self._skip_invalid:
-            rows = "row is" if self.bad == 1 else "rows are"
-            raise UsageError(
-                f"{self.bad} {rows} wrong in {name}; nothing was sent",
-                "mend the input, or send the good rows alone with --skip-invalid",
-            )
-        if not self.good:
-            raise UsageError(f"there is nothing to send in {name}", "give at least one row")
-
-
 def send_file(context: Context, given: BatchOptions) -> None:
     """Read a file or pipe in whole, check it, and send it as a new run."""
     check_report(given.report, context.paths.journal_file, given.file)
     assert context.key  # a missing key is an error before a long input is read
     name = "standard input" if given.file == "-" else given.file
-    with _opened(context, given.file) as source:
+    with opened(context, given.file) as source:
         form = given.form or format_of(given.file)
         rows = read_rows(source, form, given.defaults, context.tell)
-        checked = _Checked(rows, skip_invalid=given.skip_invalid)
+        checked = CheckedRows(rows, skip_invalid=given.skip_invalid)
         if given.dry_run:
-            _rehearse(context, checked, name)
+            rehearse(context, checked, name)
             return
         runs = Runs(context.journal)
         settings = {"jobs": given.jobs, "rate": given.rate, "max_failures": given.max_failures}
@@ -129,7 +78,7 @@ def send_file(context: Context, given: BatchOptions) -> None:
     try:
         checked.report(context, name)
         if checked.good > 1 and not given.yes:
-            context.confirm(f"Send {checked.good} updates to {_place(context)}?")
+            context.confirm(f"Send {checked.good} updates to {context.place}?")
         client = context.client(given.jobs)
     except BaseException:
         runs.forget(run)
@@ -171,15 +120,7 @@ def _announce(context: Context, runs: Runs, run: Run) -> None:
     from cmdstat.instants import describe_age
 
     age = describe_age(context.now() - run.started)
-    context.tell(f"resuming run {run.name} of {age}, {_place(context)}: {runs.left(run)} rows left")
-
-
-def _place(context: Context) -> str:
-    from cmdstat.base_urls import host
-
-    where = host(context.base_url)
-    profile = context.target.profile
-    return f"{where} (profile {profile})" if profile else where
+    context.tell(f"resuming run {run.name} of {age}, {context.place}: {runs.left(run)} rows left")
 
 
 def _carry_through(
@@ -278,44 +219,3 @@ def _raise_why_it_ended(
             f"{failed} of {tally.total + bad} rows are not done",
             hint or (again if tally.failed else "mend the rows that were named, and send those"),
         )
-
-
-def _opened(context: Context, name: str) -> AbstractContextManager[BinaryIO]:
-    if name == "-":
-        return nullcontext(context.stdin.buffer)  # stays open: the question is asked there too
-    try:
-        return closing(open(name, "rb"))
-    except OSError as failure:
-        raise UsageError(
-            f"{name} cannot be read: {failure.strerror or failure}", "give a file with rows"
-        ) from failure
-
-
-def _rehearse(context: Context, checked: _Checked, name: str) -> None:
-    """Check a whole input and show what would be sent; send and record nothing."""
-    from cmdstat.client import status_path
-
-    states: Counter[str] = Counter()
-    conditional = 0
-    requests: list[dict[str, Any]] = []
-    for row in checked:
-        states[row.update.state or REASON_ONLY] += 1
-        conditional += bool(row.update.if_state)
-        if len(requests) < REQUESTS_SHOWN:
-            url = context.base_url + status_path(row.update.id)
-            requests.append({"method": "PUT", "url": url, "body": row.update.body})
-    checked.report(context, name)
-    counts = {
-        "rows": checked.good,
-        "states": dict(states),
-        "conditional": conditional,
-        "invalid": checked.bad,
-    }
-    rehearsal = {"dry_run": True, "counts": counts, "requests": requests}
-
-    def table(console: Console) -> None:
-        from cmdstat.render.batch import show_rehearsal
-
-        show_rehearsal(console, _place(context), counts, requests)
-
-    context.show_one(rehearsal, flat(*rehearsal), table)

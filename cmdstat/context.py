@@ -99,6 +99,14 @@ class Context(Talk):
         """The base URL to send to; for the built-in profile, of a sandbox started here and now."""
         return self._sandbox.base_url if self.target.is_sandbox else self.target.base_url
 
+    @property
+    def place(self) -> str:
+        """Where updates go, in words: host and profile."""
+        from cmdstat.base_urls import host
+
+        where, profile = host(self.base_url), self.target.profile
+        return f"{where} (profile {profile})" if profile else where
+
     @cached_property
     def key(self) -> ApiKey:
         """The key for the target, read now."""

@@ -21,8 +21,9 @@ from cmdstat.batch.rows import Row
 from cmdstat.batch.schedule import QueuedRow, Schedule
 from cmdstat.errors import KeyRefused, RequestRefused, ServerFailed, Unreachable
 from cmdstat.instants import timestamp
+from cmdstat.journal.queue import RunQueue
 from cmdstat.journal.records import Journal, Origin
-from cmdstat.journal.runs import Run, RunQueue, Runs
+from cmdstat.journal.runs import Run, Runs
 from cmdstat.models import Content, StatusUpdate, UpdateRecord
 
 ORIGIN = Origin(None, "https://fleet.example/api", "tester@bench")

@@ -25,6 +25,7 @@ FRONT = {
     "help",
     "batching",
     "batch_screen",
+    "batch_input",
     "defects",
 }
 CORE = {

@@ -48,7 +48,8 @@ class Answering(asyncio.Protocol):
                 return
             self._data = self._data[end + 4 + length :]
             if self._seconds:
-                asyncio.get_running_loop().call_later(self._seconds, self._send)
+                # The event loop rounds its waits up to whole milliseconds: half of one on average.
+                asyncio.get_running_loop().call_later(self._seconds - 0.0005, self._send)
             else:
                 self._send()
 
