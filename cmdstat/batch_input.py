@@ -64,6 +64,7 @@ class CheckedRows:
 
 
 def opened(context: Context, name: str) -> AbstractContextManager[BinaryIO]:
+    """The input, to be read once; standard input stays open. Raises `UsageError`."""
     if name == "-":
         return nullcontext(context.stdin.buffer)  # stays open: the question is asked there too
     try:

@@ -10,7 +10,6 @@ import re
 import signal
 import stat
 import sys
-import threading
 from collections import Counter
 from itertools import pairwise
 from types import SimpleNamespace
@@ -131,9 +130,9 @@ def test_rate_is_kept(home, server):
     """With --rate, however many the jobs, no more requests leave than that in any second."""
     assert batch(home, numbered(16), "--rate", "20", "-j", "8").exit == 0
     moments = [seen.at for seen in server.log]
-    assert moments[-1] - moments[0] >= 15 / 20 - 0.02
+    assert moments[-1] - moments[0] >= 15 / 20 - 0.1
     for early, late in zip(moments, moments[9:], strict=False):
-        assert late - early >= 9 / 20 - 0.05
+        assert late - early >= 9 / 20 - 0.1
 
 
 def test_conditions_skip(home, server):
@@ -534,23 +533,13 @@ def test_discard_gives_a_run_up(home, server, interrupted):
 # Many at once.
 
 
-def test_two_batches_and_eight_sets_on_one_journal(home, server):
-    """Ten processes on one journal: nothing is lost, and nobody hears of a locked database."""
+def test_two_batches_and_many_sets_on_one_journal(home, server):
+    """Two batches and sixteen `set` on one journal: nothing is lost, and no lock is heard of."""
     (home.path / "one.csv").write_text(numbered(150))
     (home.path / "two.csv").write_text(numbered(150).replace("\nc", "\nd"))
     started = [home.start("batch", name, "-j", "4", "-q") for name in ("one.csv", "two.csv")]
-    results: list[Result] = []
-
-    def sets(number: int) -> None:
-        for turn in range(2):
-            results.append(home.run("set", f"s{number}-{turn}", "success", "-q"))
-
-    threads = [threading.Thread(target=sets, args=[number]) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    results += [running.wait() for running in started]
+    started += [home.start("set", f"s{number}", "success", "-q") for number in range(16)]
+    results = [running.wait() for running in started]
     for result in results:
         result.check_harmless()
         assert (result.exit, result.stderr) == (0, ""), result.describe()
