@@ -6,7 +6,7 @@ The work behind `cmdstat batch` and `cmdstat set -`, between the pure engine and
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cmdstat.attempts import Clock
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from cmdstat.client import Client
 
+DEFAULT_JOBS = 8
 _LOOK_EVERY = 0.05
 
 
@@ -51,7 +52,7 @@ class BatchOptions:
     file: str
     form: InputFormat | None = None
     defaults: Defaults = NO_DEFAULTS
-    jobs: int = 8
+    jobs: int | None = None
     rate: float | None = None
     max_failures: int | None = None
     skip_invalid: bool = False
@@ -79,7 +80,7 @@ def send_file(context: Context, given: BatchOptions) -> None:
         checked.report(context, name)
         if checked.good > 1 and not given.yes:
             context.confirm(f"Send {checked.good} updates to {context.place}?")
-        client = context.client(given.jobs)
+        client = context.client(given.jobs or DEFAULT_JOBS)
     except BaseException:
         runs.forget(run)
         raise
@@ -95,7 +96,8 @@ def resume(context: Context, name: str | None, given: BatchOptions, *, retry_fai
     runs = Runs(context.journal)
     run = runs.find(name, finished=retry_failed)
     context.use_run(run.origin)
-    client = context.client(given.jobs)
+    given = _as_begun(given, run)
+    client = context.client(given.jobs or DEFAULT_JOBS)
     runs.hold(run)
     if retry_failed:
         kept = runs.take_up_failed(run)
@@ -105,6 +107,17 @@ def resume(context: Context, name: str | None, given: BatchOptions, *, retry_fai
             )
     _announce(context, runs, run)
     _carry_through(context, client, runs, run, given)
+
+
+def _as_begun(given: BatchOptions, run: Run) -> BatchOptions:
+    """The options of a resumed run: what it was begun with, where nothing else is said now."""
+    begun = run.options
+    return replace(
+        given,
+        jobs=given.jobs or begun.get("jobs"),
+        rate=given.rate or begun.get("rate"),
+        max_failures=given.max_failures or begun.get("max_failures"),
+    )
 
 
 def discard(context: Context, name: str) -> None:
@@ -143,7 +156,7 @@ def _carry_through(
                 queue,
                 client,
                 pacing,
-                jobs=given.jobs,
+                jobs=given.jobs or DEFAULT_JOBS,
                 policy=context.policy,
                 clock=Clock(),
                 tell=screen.show,

@@ -86,6 +86,7 @@ class Delivery:
         self._before: Content | None = None
         self._seen: Content | None = None  # what the last read showed, to notice later changes
         self._doubtful: Answer | None = None  # the worst doubtful answer so far
+        self._key_refused = False  # by a read
         self._may_linger = False  # a request may still be on its way to being applied
 
     def run(self) -> Ending:
@@ -236,7 +237,9 @@ class Delivery:
             doing = "waiting" if step.doing == "waiting" else "reading"
             self._tell(doing, seconds=step.seconds, because=step.because or self._doubtful)
 
-        return read(lambda: self._wire.get(self._update.id), self._pacing, self._policy, watch)
+        answer = read(lambda: self._wire.get(self._update.id), self._pacing, self._policy, watch)
+        self._key_refused = self._key_refused or answer.fate is Fate.UNAUTHORIZED
+        return answer
 
     def _check_condition(self) -> Ending | None:
         """Read the state that `if_state` speaks of; None when the update may be sent."""
@@ -276,7 +279,8 @@ class Delivery:
             error=error,
             attempts=self._attempts,
             elapsed=self._clock.monotonic() - self._started,
-            key_refused=answer is not None and answer.fate is Fate.UNAUTHORIZED,
+            key_refused=self._key_refused
+            or (answer is not None and answer.fate is Fate.UNAUTHORIZED),
         )
 
     def _tell(

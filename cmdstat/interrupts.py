@@ -70,7 +70,9 @@ class Interruption:
         self.stopping = True
         if number == signal.SIGTERM:
             self.terminated = True
-        elif again and self._may_stop_at_once:
-            raise StopAtOnce
+        elif again:
+            signal.signal(number, signal.SIG_DFL)  # whatever may hang now, a third one ends it
+            if self._may_stop_at_once:
+                raise StopAtOnce
         if not again and self._may_stop_at_once:
             self._acknowledge()

@@ -557,3 +557,14 @@ def test_ids_of_set_and_batch_meet_in_one_history(home, server):
     result = batch(home, numbered(1), "-o", "jsonl")
     assert result.exit == 0, result.describe()
     assert [seen.method for seen in server.log] == ["PUT", "PUT", "GET", "PUT"]
+
+
+def test_a_resumed_run_keeps_the_rate_it_was_begun_with(home, server):
+    """A run begun with --rate goes on at that rate, and does not fall upon the service."""
+    server.rule = lambda seen: Fault(401) if seen.number == 1 else None
+    assert batch(home, numbered(9), "--rate", "20", "-j", "1").exit == 4
+    server.rule = lambda seen: None
+    begun = len(server.log)
+    assert home.run("batch", "--resume").exit == 0
+    moments = [seen.at for seen in server.log[begun:]]
+    assert moments[-1] - moments[0] >= 8 / 20 - 0.1

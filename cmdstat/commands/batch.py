@@ -81,8 +81,11 @@ def command(
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", metavar="N", min=1, max=256, help="Requests at a time.")
-    ] = 8,
+        int | None,
+        typer.Option(
+            "--jobs", "-j", metavar="N", min=1, max=256, help="Requests at a time; default 8."
+        ),
+    ] = None,
     rate: Annotated[
         float | None,
         typer.Option("--rate", metavar="N", help="At most so many requests a second."),

@@ -13,7 +13,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from cmdstat.errors import CmdstatError
 from cmdstat.journal.database import guarded, transaction
 
 Statement = tuple[str, tuple[Any, ...]]
@@ -23,7 +22,7 @@ _MOST_IN_ONE_COMMIT = 64
 class _Request(NamedTuple):
     statements: tuple[Statement, ...]
     done: threading.Lock  # held until the statements are committed, or have failed
-    failure: list[CmdstatError]
+    failure: list[Exception]
 
 
 class Writer:
@@ -69,7 +68,7 @@ class Writer:
                         for request in requests:
                             for statement, values in request.statements:
                                 connection.execute(statement, values)
-            except CmdstatError as failure:
+            except Exception as failure:  # noqa: BLE001 - the jobs wait; each is to hear of it
                 for request in requests:
                     request.failure.append(failure)
             for request in requests:
