@@ -391,13 +391,13 @@ def test_folder_that_cannot_be_made(tmp_path):
 def test_xdg_folders(tmp_path):
     """XDG variables are honoured, empty and relative ones are not, and the journal can be moved."""
     paths = Paths.from_environment({
-        "HOME": "/home/x", "XDG_CONFIG_HOME": "/conf", "XDG_STATE_HOME": "relative",
+        "HOME": "/nowhere/x", "XDG_CONFIG_HOME": "/conf", "XDG_STATE_HOME": "relative",
         "XDG_DATA_HOME": "", "CMDSTAT_JOURNAL": "",
     })  # fmt: skip
     assert str(paths.config_file) == "/conf/cmdstat/config.toml"
-    assert str(paths.journal_file) == "/home/x/.local/state/cmdstat/journal.db"
-    assert str(paths.sandbox_file) == "/home/x/.local/share/cmdstat/sandbox.db"
-    moved = Paths.from_environment({"HOME": "/home/x", "CMDSTAT_JOURNAL": str(tmp_path / "j")})
+    assert str(paths.journal_file) == "/nowhere/x/.local/state/cmdstat/journal.db"
+    assert str(paths.sandbox_file) == "/nowhere/x/.local/share/cmdstat/sandbox.db"
+    moved = Paths.from_environment({"HOME": "/nowhere/x", "CMDSTAT_JOURNAL": str(tmp_path / "j")})
     assert moved.journal_file == tmp_path / "j"
 
 
