@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,33 +22,15 @@ from cmdstat.errors import (
     Defect,
     ExitCode,
     Interrupted,
-    UsageError,
 )
 from cmdstat.foreign import clean_line, to_json
 from cmdstat.help import GroupedCommand, epilog, exit_code_lines
 from cmdstat.keys import redact_known
+from cmdstat.mistakes import unknown_command, usage_error
 from cmdstat.output import Format
 from cmdstat.render.terminal import has_colour
 from cmdstat.talk import Surroundings
 
-_SUGGESTION = re.compile(r"\(Possible options: (.*)\)|Did you mean (.*)\?")
-_SHARED = re.compile(
-    r"no such option: (-[poqvn]|--(profile|output|quiet|verbose|timeout|retries))\b", re.IGNORECASE
-)
-_OTHER_WORDS = {
-    **dict.fromkeys(("status", "show", "read", "view", "describe"), "get"),
-    **dict.fromkeys(("update", "put", "edit", "patch"), "set"),
-    **dict.fromkeys(("ls", "all"), "list"),
-    **dict.fromkeys(("delete", "rm", "del"), "remove"),
-    **dict.fromkeys(("log", "journal", "runs"), "history"),
-    **dict.fromkeys(("new", "create", "login"), "add"),
-    **dict.fromkeys(("watch", "poll"), "wait"),
-    **dict.fromkeys(("import", "bulk"), "batch"),
-    **dict.fromkeys(("test", "verify", "ping"), "check"),
-    **dict.fromkeys(("start", "run"), "serve"),
-    **dict.fromkeys(("mv", "move"), "rename"),
-}
-"""What other tools call a command."""
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _HELP = "Update the state of device commands, and be certain what became of each update."
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -83,20 +64,8 @@ class LazyGroup(TyperGroup):
         return made
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name = args[0]
-        if name not in self.summaries and not name.startswith("-"):
-            from difflib import get_close_matches
-
-            meant = _OTHER_WORDS.get(name.lower())
-            near = (
-                [meant] if meant in self.summaries else get_close_matches(name, self.summaries, n=1)
-            )
-            raise UsageError(
-                f'there is no command "{ctx.command_path} {name}"',
-                f"did you mean: {ctx.command_path} {near[0]}"
-                if near
-                else f"see: {ctx.command_path} --help",
-            )
+        if args[0] not in self.summaries and not args[0].startswith("-"):
+            raise unknown_command(ctx.command_path, args[0], list(self.summaries))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -178,7 +147,7 @@ def _as_error(raised: BaseException, surroundings: Surroundings) -> CmdstatError
     if isinstance(raised, CmdstatError):
         return raised
     if isinstance(raised, typer.TyperException):
-        return _usage_error(raised)
+        return usage_error(raised)
     if isinstance(raised, (KeyboardInterrupt, typer.Abort)):
         return _interrupted()
     if isinstance(raised, OSError) and raised.errno in _CANNOT_WRITE:
@@ -190,25 +159,6 @@ def _as_error(raised: BaseException, surroundings: Surroundings) -> CmdstatError
 
 def _interrupted() -> Interrupted:
     return Interrupted("interrupted before anything was sent")
-
-
-def _usage_error(error: typer.TyperException) -> UsageError:
-    """Ours for one of Typer's: its words, and where the command's help is."""
-    ctx = getattr(error, "ctx", None)
-    path = ctx.command_path if ctx is not None else "cmdstat"
-    message = " ".join(error.format_message().split()).rstrip(".")
-    meant = _SUGGESTION.search(message)
-    hint = f"did you mean {(meant[1] or meant[2]).replace(', ', ' or ')}? " if meant else ""
-    message = _SUGGESTION.sub("", message).rstrip(" .?")
-    if path == "cmdstat" and _SHARED.search(message):
-        hint = "options go after the command: cmdstat set ID STATE --profile NAME. "
-    if "unexpected extra argument" in message:
-        if " profile " in path:  # somebody may have put a key there
-            message = "got unexpected extra arguments"
-            hint = "a key is never an argument; see --api-key-stdin. "
-        elif path == "cmdstat set":
-            hint = 'a state of several words goes in quotes: "Command Success". '
-    return UsageError(message[:1].lower() + message[1:], f"{hint}see: {path} --help")
 
 
 def _defect(error: BaseException, surroundings: Surroundings) -> Defect:

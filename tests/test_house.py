@@ -23,6 +23,7 @@ FRONT = {
     "options",
     "talk",
     "help",
+    "mistakes",
     "batching",
     "batch_screen",
     "batch_input",
@@ -36,7 +37,7 @@ FOREIGN = {
     "requests": {"client", "connections", "failures"},
     "urllib3": {"client", "connections", "failures"},
     "rich": {"render", "commands", "context", "batching", "batch_screen"},
-    "typer": {"cli", "help", "commands", "context", "options", "completion"},
+    "typer": {"cli", "help", "mistakes", "commands", "context", "options", "completion"},
     "tomlkit": {"config_files", "config_edits", "profile_tables"},
     "keyring": {"system_keyring", "keyring_child"},
 }

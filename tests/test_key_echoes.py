@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
-from faulty_server import answer, envelope, forever
-from harness import KEY
+from faulty_server import after, answer, envelope, forever
+from harness import KEY, Home
 
 from cmdstat.keys import ApiKey
 
@@ -121,3 +124,28 @@ def test_a_hint_can_be_pasted_into_a_shell(home):
     """A command that a hint shows has foreign text in quotes."""
     result = home.run("set", "success", "x; touch pwned $(id)")
     assert "cmdstat set 'x; touch pwned $(id)' success" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc")
+def test_the_process_list_never_shows_a_stored_key(home, server):
+    """While an update with a stored key is under way, no process has the key in its arguments."""
+    none = {"CMDSTAT_BASE_URL": None, "CMDSTAT_API_KEY": None}
+    profile = Home(home.path.parent / "with-profile")
+    add = ("profile", "add", "prod", "--base-url", server.base_url, "--api-key-stdin")
+    assert profile.run(*add, env=none, input=KEY).exit == 0
+    server.on("PUT", after(0.5, answer(200, envelope({"id": "an-id"}))))
+    running = profile.start("set", "an-id", "success", env=none, fresh=True)
+    server.wait_for(1)
+    arguments = contents(Path("/proc").glob("[0-9]*/cmdline"))
+    assert any(b"an-id" in each for each in arguments)
+    assert not any(KEY.encode() in each for each in arguments)
+    assert running.wait().exit == 0
+
+
+def contents(paths: Iterable[Path]) -> list[bytes]:
+    """What the files hold that are still there; processes come and go meanwhile."""
+    found = []
+    for path in paths:
+        with suppress(OSError):
+            found.append(path.read_bytes())
+    return found
